@@ -1,0 +1,48 @@
+"""Host: everything known of the machine beside the event itself, at the time of the event.
+
+Plain data that the state room writes and that fields of rules read through `Event.host`.
+"""
+
+from msgspec import Struct
+
+from exporter.events.container import Container, Group, User
+from exporter.events.thread import Thread
+
+
+class Interface(Struct, kw_only=True):
+    """One network interface address; network-order bytes (4 or 16)."""
+
+    name: bytes
+    address: bytes
+    netmask: bytes
+    broadcast: bytes = b""
+
+
+class Host(Struct, kw_only=True):
+    """The machine as seen by one source (the live kernel, or one capture).
+
+    users and groups are keyed by (container id, id); the container id is b"" for the host's own.
+    """
+
+    hostname: bytes = b""
+    num_cpus: int = 0
+    boot_ts_ns: int = 0
+    threads: dict[int, Thread] = {}
+    users: dict[tuple[bytes, int], User] = {}
+    groups: dict[tuple[bytes, int], Group] = {}
+    containers: dict[bytes, Container] = {}
+    interfaces: list[Interface] = []
+
+    def leader(self, thread: Thread) -> Thread | None:
+        """The main thread of the thread's process; None when it is not known."""
+        if thread.tid == thread.pid or thread.is_main:
+            return thread
+        return self.threads.get(thread.pid)
+
+    def parent(self, thread: Thread) -> Thread | None:
+        """Main thread of the entry of the process's ptid (state-tracking.md 5, level 1)."""
+        main = self.leader(thread)
+        if main is None:
+            return None
+        above = self.threads.get(main.ptid)
+        return None if above is None else self.leader(above)

@@ -1,0 +1,96 @@
+"""Thread: what is known of one thread (task), as fields of rules read it.
+
+Plain data. The state room alone writes it (single writer: the hot thread); rules only read.
+Source: spec/state-tracking.md section 1.
+"""
+
+from enum import IntFlag
+
+from msgspec import Struct
+
+from exporter.events.fd import Fd
+
+UNKNOWN_ID = 0xFFFFFFFF
+"""uid, gid or loginuid that is not set or not known (u32 -1)."""
+
+
+class ThreadFlags(IntFlag):
+    """Internal bits kept in `Thread.flags` beside the PPM_CL_* clone flags of the event table."""
+
+    ACTIVE = 1 << 19
+    PIPE_SRC = 1 << 21
+    PIPE_DST = 1 << 22
+    CLONE_INVERTED = 1 << 28
+    IS_MAIN_THREAD = 1 << 30
+
+
+class Thread(Struct, kw_only=True):
+    """One thread. Defaults are those of a thread that nothing is known of (a placeholder, pid -1).
+
+    Strings are raw bytes without a trailing NUL. `cwd`, `env` and `fds` are kept by the leader
+    (main thread) of the process only; read them through `Host.leader(thread)`. Times are ns since
+    the epoch, 0 when unknown.
+    """
+
+    tid: int
+    pid: int = -1
+    ptid: int = -1
+    vtid: int = -1
+    vpid: int = -1
+    sid: int = -1
+    vpgid: int = -1
+    pgid: int = -1
+    comm: bytes = b"<NA>"
+    exe: bytes = b"<NA>"
+    exepath: bytes = b""
+    args: tuple[bytes, ...] = ()
+    env: tuple[bytes, ...] = ()
+    cgroups: tuple[tuple[bytes, bytes], ...] = ()
+    flags: int = 0
+    fdlimit: int = -1
+    uid: int = UNKNOWN_ID
+    gid: int = UNKNOWN_ID
+    loginuid: int = UNKNOWN_ID
+    vmsize_kb: int = 0
+    vmrss_kb: int = 0
+    vmswap_kb: int = 0
+    pfmajor: int = 0
+    pfminor: int = 0
+    root: bytes = b"/"
+    cwd: bytes = b""
+    tty: int = 0
+    cap_inheritable: int = 0
+    cap_permitted: int = 0
+    cap_effective: int = 0
+    exe_ino: int = 0
+    exe_ino_ctime_ns: int = 0
+    exe_ino_mtime_ns: int = 0
+    exe_writable: bool = False
+    exe_upper_layer: bool = False
+    exe_lower_layer: bool = False
+    exe_from_memfd: bool = False
+    clone_ts_ns: int = 0
+    lastexec_ts_ns: int = 0
+    pidns_init_start_ts_ns: int = 0
+    reaper_tid: int = 0
+    children: int = 0
+    is_dead: bool = False
+    mntns: int = 0
+    """Inode number of the mount namespace; 0 when the source does not tell (captures)."""
+    container_id: bytes = b""
+    """First 12 hex digits (or the runtime's short name); empty on the host."""
+    pod_uid: bytes = b""
+    """Pod uid from the cgroup path, with dashes; empty when the path names none."""
+    category: str = ""
+    """container, healthcheck, liveness or readiness (spec/state-tracking.md 10.2); empty: none."""
+    fds: dict[int, Fd] = {}
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether anything beyond the tid is known."""
+        return self.pid >= 0
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the leader of its process."""
+        return self.tid == self.pid or bool(self.flags & ThreadFlags.IS_MAIN_THREAD)
