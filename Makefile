@@ -1,7 +1,8 @@
 # One door; every target sets itself up. See CONTRIBUTING.md.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PY := .venv/bin/python
+BIN := .venv/bin
+ARGS ?=
 
 .PHONY: help
 help: ## what each target does
@@ -10,3 +11,51 @@ help: ## what each target does
 .PHONY: setup
 setup: ## packages, virtual environment, .venv/bin/lanner (quick the second time)
 	@.ci/setup
+
+.PHONY: setup-dev
+setup-dev: ## the same for lint, tests and benchmarks
+	@.ci/setup dev
+
+.PHONY: run
+run: setup ## the live probe with the default rules, /metrics on :9376 (ARGS="--json")
+	@exec $(BIN)/lanner run $(ARGS)
+
+.PHONY: test
+test: setup-dev ## unit tests, then integration tests on the real kernel and runc (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup-dev ## ruff, mypy, import layers, docstrings, spelling, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate --quiet exporter
+	$(BIN)/codespell --toml pyproject.toml exporter bpf proto tests docs *.md
+	@.ci/generate --check
+
+.PHONY: fix
+fix: setup-dev ## what lint can repair by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: proto
+proto: setup-dev ## regenerate exporter/_proto from proto/
+	@.ci/generate
+
+.PHONY: bench
+bench: setup-dev ## speed, latency and footprint, as ratios in one run
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: lock
+lock: setup-dev ## resolve dependencies anew into .ci/*.lock
+	@cd .ci && compile() { ../$(BIN)/pip-compile -q --upgrade --strip-extras --allow-unsafe \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host "$$@" \
+	    ../pyproject.toml; } && \
+	  compile --extra build -o requirements.lock && \
+	  compile --extra build --extra dev -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## remove everything that the other targets made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
