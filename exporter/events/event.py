@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from exporter.events.fd import Fd
 from exporter.events.host import Host
+from exporter.events.live import LiveContext
 from exporter.events.table import EventType
 from exporter.events.thread import Thread
 
@@ -44,6 +45,8 @@ class Event(Struct, kw_only=True):
     error_code: int = 0
     kernel_ts_ns: int = 0
     """Monotonic kernel clock of a live event, for latency; 0 in captures."""
+    live: LiveContext | None = None
+    """What the probe read of the calling task; None in captures."""
 
     def param(self, index: int) -> Any:
         """Value of parameter `index` (int, bytes or an address object); None when it is empty."""
