@@ -1,0 +1,132 @@
+"""Makes alerts of matches, on the hot thread.
+
+Takes a `Rule` that matched and the `Event` while its state is current, gives an `Alert` that needs
+neither any more. The formats of all rules are compiled when the rules are loaded.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from exporter.alerts.alert import Alert, FieldValue
+from exporter.alerts.timestamps import clock_time, iso_time
+from exporter.events.event import Event
+from exporter.rules.ruleset import Rule
+
+
+class Format(Protocol):
+    """A compiled output template, as the rules room makes it."""
+
+    def render(self, event: Event) -> str | None:
+        """The text; None when a value is missing and the template does not allow that."""
+
+    def fields(self, event: Event) -> Mapping[str, FieldValue]:
+        """Field text -> typed value of every field the template names."""
+
+
+CompileFormat = Callable[[str, str], Format]
+"""Template and source -> its compiled form. Raises RuleError."""
+
+
+class AlertOptions(Struct, frozen=True, kw_only=True):
+    """Settings of all alerts. hostname: shown as the alert's host."""
+
+    hostname: str
+    is_iso_time: bool = False
+    static_fields: tuple[tuple[str, str], ...] = ()
+
+
+class RuleFormats(Struct, frozen=True):
+    """Compiled templates of one rule; `extra` are key -> template pairs of append_output.
+
+    plain: a template of all extra fields that are shown by their typed values, if there are any.
+    """
+
+    output: Format
+    plain: Format | None
+    extra: tuple[tuple[str, Format], ...]
+
+
+def compile_formats(rule: Rule, compile_format: CompileFormat) -> RuleFormats:
+    """All templates of a rule; the `*` makes missing values print instead of suppressing."""
+    plain = [field.key for field in rule.extra_fields if field.template is None]
+    return RuleFormats(
+        output=compile_format(f"*{rule.output}", rule.source),
+        plain=compile_format("*" + " ".join(f"%{key}" for key in plain), rule.source)
+        if plain
+        else None,
+        extra=tuple(
+            (field.key, compile_format(f"*{field.template}", rule.source))
+            for field in rule.extra_fields
+            if field.template is not None
+        ),
+    )
+
+
+class AlertMaker:
+    """Makes the alerts of one ruleset."""
+
+    def __init__(
+        self, rules: Sequence[Rule], compile_format: CompileFormat, options: AlertOptions
+    ) -> None:
+        self._options = options
+        self._formats = {rule.index: compile_formats(rule, compile_format) for rule in rules}
+        self._time_key = "evt.time.iso8601" if options.is_iso_time else "evt.time"
+        self._time_text = iso_time if options.is_iso_time else clock_time
+        # One tiny format a source gives the namespace and pod wherever a rule does not print them.
+        sources = {rule.source for rule in rules}
+        self._pods = {
+            source: compile_format("*%k8s.ns.name %k8s.pod.name", source)
+            for source in sources
+            if source == "syscall"
+        }
+
+    def make(self, rule: Rule, event: Event, seq: int) -> Alert:
+        """The alert of this match; reads the event and its state, keeps neither."""
+        formats = self._formats[rule.index]
+        message = formats.output.render(event) or ""
+        fields = dict(formats.output.fields(event))
+        if formats.plain is not None:
+            fields.update(formats.plain.fields(event))
+        for key, extra in formats.extra:
+            fields[key] = extra.render(event)
+        fields.update(self._options.static_fields)
+        fields[self._time_key] = event.ts_ns
+        thread = event.thread
+        container = thread.container_id.decode("utf-8", "replace") if thread is not None else ""
+        namespace = pod = ""
+        if container and (names := self._pods.get(event.source)) is not None:
+            found = names.fields(event)
+            namespace = found.get("k8s.ns.name") or ""
+            pod = found.get("k8s.pod.name") or ""
+        return Alert(
+            seq=seq,
+            time_ns=event.ts_ns,
+            made_ns=time.time_ns(),
+            latency_ns=time.monotonic_ns() - event.kernel_ts_ns if event.kernel_ts_ns else -1,
+            event_num=event.num,
+            rule=rule.name,
+            priority=rule.priority,
+            source=rule.source,
+            message=message,
+            output=f"{self._time_text(event.ts_ns)}: {rule.priority} {message}",
+            output_fields=dict(sorted(fields.items())),
+            hostname=self._options.hostname,
+            tags=tuple(sorted(set(rule.tags))),
+            k8s_ns_name=namespace,
+            k8s_pod_name=pod,
+            container=container,
+        )
+
+
+def own_hostname() -> str:
+    """Name of this host for alerts: LANNER_HOSTNAME, FALCO_HOSTNAME, else the kernel's."""
+    return (
+        os.environ.get("LANNER_HOSTNAME")
+        or os.environ.get("FALCO_HOSTNAME")
+        or socket.gethostname()
+    )
