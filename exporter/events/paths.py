@@ -1,0 +1,129 @@
+"""Paths: how a directory and a path argument become one absolute, normalised path.
+
+Pure text work on bytes; the file system is never asked. The second half knows where an event's
+relative paths start from. Source: spec/state-tracking.md section 6.
+"""
+
+from exporter.events.event import Event
+from exporter.events.fd import Fd
+
+MAX_PATH_BYTES = 1024
+"""Longer results are replaced by `TOO_LONG`."""
+
+TOO_LONG = b"/DIR_TOO_LONG/FILENAME_TOO_LONG"
+
+UNKNOWN_DIR = b"<UNKNOWN>"
+"""Stands for a directory descriptor that nothing is known of; no slash follows it."""
+
+UNKNOWN_CWD = b"./"
+"""Stands for the working directory of a process that nothing is known of."""
+
+AT_FDCWD = -100
+
+
+def normalise(path: bytes) -> bytes:
+    """Normalise a path on its own: `.`, `..`, repeated and trailing slashes."""
+    return concatenate(b"", path)
+
+
+def concatenate(directory: bytes, path: bytes) -> bytes:
+    """Join a directory (ending in `/`) and a path.
+
+    An absolute or empty path stands alone. Only the path part is normalised, its `..` may climb
+    into the directory but never above its first character. Results over 1024 bytes become
+    `TOO_LONG`.
+    """
+    base = b"" if not path or path[0] == 0x2F else directory
+    if len(base) + len(path) > MAX_PATH_BYTES:
+        return TOO_LONG
+    # Most paths that programs open need no work at all.
+    if b"//" not in path and b"/." not in path and path[:1] != b"." and path[-1:] != b"/":
+        return base + path
+    out = bytearray(base)
+    if path[:1] == b"/":
+        out += b"/"
+    for part in path.split(b"/"):
+        if part in {b"", b"."}:
+            continue
+        if part == b"..":
+            _climb(out)
+        else:
+            out += part
+            out += b"/"
+    if len(out) > 1 and out[-1] == 0x2F:
+        del out[-1]
+    return bytes(out)
+
+
+def _climb(out: bytearray) -> None:
+    """Drop the last component, keeping the slash before it; the first character always stays."""
+    end = len(out)
+    if end > 1 and out[end - 1] == 0x2F:
+        end -= 1
+    cut = out.rfind(b"/", 0, end)
+    if cut >= 0:
+        del out[cut + 1 :]
+    else:
+        del out[1:]
+
+
+def with_slash(path: bytes) -> bytes:
+    """The path as a directory: ending in exactly the slash it has or one more."""
+    return path if path[-1:] == b"/" else path + b"/"
+
+
+def working_directory(event: Event) -> bytes:
+    """Working directory of the event's process with a trailing slash; `./` when not known."""
+    live = event.live
+    if live is not None and live.cwd is not None:
+        return with_slash(live.cwd)
+    if event.thread is None:
+        return UNKNOWN_CWD
+    main = event.host.leader(event.thread)
+    return UNKNOWN_CWD if main is None else main.cwd
+
+
+def find_fd(event: Event, number: int) -> Fd | None:
+    """What is known of one descriptor of the event's process: the event's own facts win."""
+    if event.fd is not None and number == event.fd_num:
+        return event.fd
+    live = event.live
+    if live is not None and live.fds is not None and number in live.fds:
+        return live.fds[number]
+    if event.thread is None:
+        return None
+    main = event.host.leader(event.thread)
+    return None if main is None else main.fds.get(number)
+
+
+def dirfd_position(event: Event, index: int) -> int:
+    """Whether parameter `index` is the first (0) or second (1) directory descriptor of its type."""
+    earlier = {param.dirfd for param in event.type.params if 0 <= param.dirfd < index}
+    return len(earlier)
+
+
+def directory(event: Event, dirfd_index: int) -> bytes:
+    """Directory that a relative path of the event starts from, as `concatenate` wants it.
+
+    dirfd_index: parameter that holds the descriptor; -1 for the working directory.
+    """
+    if dirfd_index < 0:
+        return working_directory(event)
+    number = event.param(dirfd_index)
+    if number == AT_FDCWD:
+        return working_directory(event)
+    live = event.live
+    if live is not None:
+        second = dirfd_position(event, dirfd_index) > 0
+        path = live.dirfd2_path if second else live.dirfd_path
+        if path is not None:
+            return with_slash(path)
+    fd = None if number is None else find_fd(event, number)
+    return UNKNOWN_DIR if fd is None else with_slash(fd.name)
+
+
+def absolute(event: Event, path: bytes, dirfd_index: int = -1) -> bytes:
+    """The event's path argument as an absolute, normalised path (see `directory`)."""
+    if path[:1] == b"/":
+        return concatenate(b"", path)
+    return concatenate(directory(event, dirfd_index), path)
