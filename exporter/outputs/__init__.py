@@ -1,0 +1,1 @@
+"""Outputs: one file a channel, and the delivery that every channel shares."""
