@@ -6,11 +6,14 @@ them; they take no part in comparison, so that equal conditions at different pla
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Place in the condition text; idx counts bytes from 0, line and column from 1."""
+class Position(NamedTuple):
+    """Place in the condition text; idx counts bytes from 0, line and column from 1.
+
+    A tuple, because a parse makes three of them a check and frozen dataclasses cost twice as much.
+    """
 
     idx: int = 0
     line: int = 1
