@@ -1,0 +1,194 @@
+"""The schema of lanner.yaml: every key with its type, default and meaning.
+
+Keys of falco.yaml are accepted where they mean the same (source: spec/rule-language.md section 21,
+spec/peers.md 1d); `FOREIGN_KEYS` says for the others what to write instead.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+from exporter.config.units import Duration, Size
+from exporter.rules.priority import Priority
+
+FOREIGN_KEYS = {
+    "engine": "the probe needs no choice of engine; its settings are under probe",
+    "falco_libs": "the state sizes itself",
+    "file_output": "this version writes to stdout_output and gRPC only",
+    "grpc_output": "grpc.socket turns the stream on and off",
+    "http_output": "this version writes to stdout_output and gRPC only",
+    "libs_logger": "log_level covers all of Lanner",
+    "load_plugins": "container facts are built in; plugins are not loaded",
+    "output_timeout": "outputs never block each other; shutdown_timeout bounds the end",
+    "plugins": "container facts are built in; plugins are not loaded",
+    "program_output": "this version writes to stdout_output and gRPC only",
+    "syscall_event_drops": "drops are always counted in lanner_events_dropped_total",
+    "syslog_output": "this version writes to stdout_output and gRPC only",
+    "webserver": "the address is http.listen, health and metrics are always on",
+}
+"""Keys of falco.yaml that mean nothing here -> what to know instead."""
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_priority(value: Any) -> Any:
+    if isinstance(value, Priority):
+        return value
+    try:
+        return Priority.parse(str(value))
+    except ValueError:
+        names = ", ".join(priority.name.lower() for priority in Priority)
+        raise ValueError(f"expected a priority: {names}") from None
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RuleChoice(Section):
+    """Which rules a selection is about; rule and tag act independently."""
+
+    rule: str | None = Field(default=None, description="Rule name; * matches any text.")
+    tag: str | None = Field(default=None, description="Tag, exactly.")
+
+
+class Selection(Section):
+    """One step of `rules`: switch rules on or off."""
+
+    enable: RuleChoice | None = Field(default=None, description="Rules to enable.")
+    disable: RuleChoice | None = Field(default=None, description="Rules to disable.")
+
+
+class AppendMatch(Section):
+    """Which rules an `append_output` entry is for; everything given must hold."""
+
+    source: str | None = Field(default=None, description="Event source.")
+    rule: str | None = Field(default=None, description="Rule name, exactly.")
+    tags: tuple[str, ...] = Field(default=(), description="Tags that must all be present.")
+
+
+class AppendOutput(Section):
+    """Text and fields added to the output of rules."""
+
+    match: AppendMatch = Field(default=AppendMatch(), description="Which rules; all when empty.")
+    extra_output: str | None = Field(
+        default=None, description="Text added after the rule's output."
+    )
+    extra_fields: tuple[str | dict[str, str], ...] = Field(
+        default=(), description="Fields added to output_fields: a field name, or key: template."
+    )
+    suggested_output: bool = Field(
+        default=False, description="Add the container and pod fields that the catalogue suggests."
+    )
+
+
+class OutputsQueue(Section):
+    """The queue between detection and the outputs."""
+
+    capacity: int = Field(default=8192, ge=1, le=1_000_000, description="Alerts it holds at most.")
+
+
+class StdoutSection(Section):
+    """Alerts on standard output."""
+
+    enabled: bool = Field(default=True, description="Write alerts to standard output.")
+    queue_capacity: int = Field(
+        default=8192, ge=1, le=1_000_000, description="Alerts waiting at most."
+    )
+
+
+class HttpSection(Section):
+    """Metrics, health and reload over HTTP."""
+
+    listen: str = Field(
+        default=":9376", description="HOST:PORT to listen on; no host means all of IPv4."
+    )
+
+
+class GrpcSection(Section):
+    """The alert stream over gRPC."""
+
+    socket: str = Field(
+        default="unix:///run/lanner/lanner.sock",
+        description="Unix socket to listen on; empty for none.",
+    )
+    history: int = Field(
+        default=1024, ge=0, le=100_000, description="Alerts kept for the get call."
+    )
+    subscriber_queue: int = Field(
+        default=8192,
+        ge=1,
+        le=1_000_000,
+        description="Alerts waiting for one slow subscriber at most.",
+    )
+
+
+class ProbeSection(Section):
+    """The kernel probe."""
+
+    enabled: bool = Field(default=True, description="Watch this machine's kernel.")
+    ring_size: Size = Field(
+        default=16 * 2**20,
+        ge=4096,
+        le=2**31,
+        description="Ring buffer; rounded up to a power of two.",
+    )
+    scope_cgroup: str = Field(
+        default="", description="Only this cgroup directory and those below it."
+    )
+    scope_pid: int = Field(
+        default=0, ge=0, description="Only this process and its descendants; 0: all."
+    )
+
+
+class Config(Section):
+    """All of lanner.yaml."""
+
+    rules_files: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        default=(),
+        validation_alias=AliasChoices("rules_files", "rules_file"),
+        description="Rules files and directories, in order; Lanner's own rules when empty.",
+    )
+    rules: tuple[Selection, ...] = Field(
+        default=(), description="Rules to switch on and off, in order."
+    )
+    priority: Annotated[Priority, BeforeValidator(_as_priority)] = Field(
+        default=Priority.DEBUG, description="Least severe priority that is loaded."
+    )
+    rule_matching: Literal["first", "all"] = Field(
+        default="first", description="Whether an event stops at its first matching rule."
+    )
+    append_output: tuple[AppendOutput, ...] = Field(
+        default=(AppendOutput(suggested_output=True),),
+        description="Additions to the output of rules.",
+    )
+    static_fields: dict[str, str] = Field(default={}, description="Fields added to every alert.")
+    json_output: bool = Field(default=False, description="JSON instead of text lines.")
+    json_include_output_property: bool = Field(default=True, description="Key output.")
+    json_include_message_property: bool = Field(default=False, description="Key message.")
+    json_include_output_fields_property: bool = Field(
+        default=True, description="Key output_fields."
+    )
+    json_include_tags_property: bool = Field(default=True, description="Key tags.")
+    time_format_iso_8601: bool = Field(default=False, description="UTC time in text lines.")
+    buffer_format_base64: bool = Field(default=False, description="Byte buffers as base64.")
+    outputs_queue: OutputsQueue = Field(
+        default=OutputsQueue(), description="From detection to outputs."
+    )
+    stdout_output: StdoutSection = Field(default=StdoutSection(), description="Standard output.")
+    http: HttpSection = Field(default=HttpSection(), description="HTTP server.")
+    grpc: GrpcSection = Field(default=GrpcSection(), description="gRPC server.")
+    probe: ProbeSection = Field(default=ProbeSection(), description="Kernel probe.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe message of Lanner's own log, on standard error."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="Form of the log; auto: console on a terminal, else JSON."
+    )
+    shutdown_timeout: Duration = Field(
+        default=5.0, gt=0, le=600, description="Time to deliver what waits when stopping."
+    )
