@@ -1,0 +1,77 @@
+"""Connects counters that live in the rooms to the families of `/metrics`, read at scrape time."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from exporter.alerts.queue import AlertQueue
+from exporter.app.pipeline import ActiveRules, Pipeline
+from exporter.events.table import load_event_table
+from exporter.metrics import families
+from exporter.metrics.instruments import LabelValues, Reading
+from exporter.metrics.registry import Registry
+from exporter.outputs.delivery import Delivery
+from exporter.server.stream import AlertStream
+
+_ALERT_QUEUE = "alerts"
+
+
+def export_pipeline(
+    registry: Registry, pipeline: Pipeline, kernel_events: Callable[[], Reading]
+) -> None:
+    """Events by stage; kernel_events gives (type, stage) -> count for the stages in the kernel."""
+    names = {event.code: event.name for event in load_event_table().events}
+
+    def events() -> Reading:
+        reading: dict[LabelValues, float] = dict(kernel_events())
+        for code, count in enumerate(pipeline.delivered):
+            if count:
+                key = (names[code], "delivered")
+                reading[key] = reading.get(key, 0) + count
+        return reading
+
+    registry.read(families.EVENTS, events)
+    registry.read(
+        families.EVENT_ERRORS, lambda: {(stage,): n for stage, n in pipeline.errors.items()}
+    )
+
+
+def export_rules(registry: Registry, active: Callable[[], ActiveRules]) -> None:
+    """The running ruleset: one info series a rule and a file, and how many rules run."""
+
+    def rule_info() -> Reading:
+        return {
+            (rule.name, str(rule.priority), rule.source, ",".join(sorted(set(rule.tags)))): 1
+            for rule in active().enabled
+        }
+
+    registry.read(families.RULE_INFO, rule_info)
+    registry.read(families.RULES_LOADED, lambda: {(): len(active().enabled)})
+    registry.read(
+        families.RULES_FILE_INFO,
+        lambda: {(file, digest): 1 for file, digest in active().ruleset.sha256.items()},
+    )
+
+
+def export_queues(
+    registry: Registry, queue: AlertQueue, deliveries: Sequence[Delivery], stream: AlertStream
+) -> None:
+    """Every queue an alert can wait in, what the outputs made of it, and the gRPC stream."""
+    queues: Mapping[str, Delivery] = {f"output_{d.output.name}": d for d in deliveries}
+
+    def all_queues(main: float, read: Callable[[Delivery], float]) -> Reading:
+        return {(_ALERT_QUEUE,): main} | {(name,): read(d) for name, d in queues.items()}
+
+    registry.read(families.QUEUE_DEPTH, lambda: all_queues(len(queue), lambda d: d.depth))
+    registry.read(families.QUEUE_CAPACITY, lambda: all_queues(queue.capacity, lambda d: d.capacity))
+    registry.read(families.QUEUE_ACCEPTED, lambda: all_queues(queue.accepted, lambda d: d.accepted))
+    registry.read(families.QUEUE_DROPPED, lambda: all_queues(queue.dropped, lambda d: d.dropped))
+    registry.read(
+        families.OUTPUT_ALERTS,
+        lambda: {
+            (d.output.name, result): count
+            for d in deliveries
+            for result, count in (("delivered", d.delivered), ("failed", d.failed))
+        },
+    )
+    registry.read(families.GRPC_SUBSCRIBERS, lambda: {(): stream.subscriber_count})
+    registry.read(families.GRPC_SENT, lambda: {(m,): n for m, n in stream.sent.items()})
+    registry.read(families.GRPC_DROPPED, lambda: {(): stream.dropped})

@@ -1,0 +1,293 @@
+"""One node's Lanner: everything that runs between start and stop, on one asyncio loop.
+
+Order of the start: bind the HTTP address (so that a second Lanner fails before it loads a probe),
+answer with "not ready", load the probe, seed the state, start the hot thread, say "ready".
+Order of the stop: the source, the hot thread, the queues, the outputs, the servers.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from exporter.alerts.alert import Alert
+from exporter.alerts.counters import AlertCounters
+from exporter.alerts.queue import AlertQueue
+from exporter.app.exports import export_pipeline, export_queues, export_rules
+from exporter.app.logs import Logger
+from exporter.app.pipeline import ActiveRules, EventSource, Pipeline, StateRoom
+from exporter.errors import LannerError, OutputError
+from exporter.metrics import families
+from exporter.metrics.instruments import Reading
+from exporter.metrics.registry import Registry
+from exporter.outputs.delivery import Delivery
+from exporter.outputs.output import Output
+from exporter.server.address import Address, bind_socket
+from exporter.server.grpc import GrpcOptions, GrpcServer
+from exporter.server.http import HttpHooks, HttpServer, make_app
+from exporter.server.stream import AlertStream, StreamOptions
+
+_WATCH_SECONDS = 10.0
+
+
+class Source(EventSource, Protocol):
+    """The source with what the node needs beside the hot thread's calls."""
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether events can come."""
+
+    def open(self) -> None:
+        """Load and attach; may take a second. Raises ProbeError."""
+
+    def events(self) -> Reading:
+        """(type, stage) -> events counted in the kernel."""
+
+
+class State(StateRoom, Protocol):
+    """The state with its start."""
+
+    def seed(self) -> None:
+        """Read what runs already; after the source is attached, so that nothing falls between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """What one node is built of. Filled by `compose.py` from the configuration, by tests by hand.
+
+    load_rules: loads and compiles the rules, raises RuleError; called again at every reload, in a
+    thread. outputs: each with the capacity of its queue. export: registers readers of source and
+    state with the registry.
+    """
+
+    load_rules: Callable[[], ActiveRules]
+    source: Source
+    state: State
+    outputs: Sequence[tuple[Output, int]]
+    listen: Address
+    grpc_socket: Path | None
+    stream: StreamOptions
+    queue_capacity: int
+    shutdown_seconds: float
+    fields_checksum: str = ""
+    export: Callable[[Registry], None] = lambda _registry: None
+
+
+class Node:
+    """Runs until a signal or the end of the hot thread. Use `run()` once."""
+
+    def __init__(self, options: NodeOptions, log: Logger) -> None:
+        self._options = options
+        self._log = log
+        self._registry = Registry()
+        self._counters = AlertCounters(self._registry)
+        self._queue = AlertQueue(options.queue_capacity)
+        self._stream = AlertStream(options.stream)
+        self._reloads = self._registry.counter(families.RELOADS)
+        self._reload_ok = self._registry.gauge(families.RELOAD_SUCCESSFUL).labels()
+        self._reload_time = self._registry.gauge(families.RELOAD_TIME).labels()
+        self._reload_lock = asyncio.Lock()
+        self._delivery_latency = self._registry.histogram(families.DELIVERY_LATENCY)
+        self._deliveries = [self._delivery(out, room) for out, room in options.outputs]
+        self._stopping = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._tasks: set[asyncio.Task[str | None]] = set()
+        rules = options.load_rules()
+        self._pipeline = Pipeline(
+            source=options.source,
+            state=options.state,
+            rules=rules,
+            counters=self._counters,
+            queue=self._queue,
+            on_end=self._hot_thread_ended,
+        )
+        self._take_rules(rules)
+        for result in ("success", "failure"):
+            self._reloads.labels(result)
+        export_pipeline(self._registry, self._pipeline, options.source.events)
+        export_rules(self._registry, lambda: self._pipeline.rules)
+        export_queues(self._registry, self._queue, self._deliveries, self._stream)
+        self._registry.read(
+            families.PROBE_ATTACHED, lambda: {(): float(options.source.is_attached)}
+        )
+        options.export(self._registry)
+        self._is_running = False
+
+    def _delivery(self, output: Output, capacity: int) -> Delivery:
+        return Delivery(
+            output,
+            capacity,
+            on_delivered=self._delivery_latency.labels(output.name).observe,
+            on_failure=lambda error: self._output_failed(output.name, error),
+        )
+
+    async def run(self) -> int:
+        """Start, serve, stop; the exit status. Raises LannerError when the start fails."""
+        options = self._options
+        self._loop = asyncio.get_running_loop()
+        http = HttpServer(
+            make_app(
+                HttpHooks(
+                    metrics=self._registry.page,
+                    unready_reasons=self._unready_reasons,
+                    reload=self.reload,
+                )
+            ),
+            bind_socket(options.listen),
+        )
+        grpc = None
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(http.stop)
+            for name in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(name, self._stopping.set)
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+            http.start()
+            if options.grpc_socket is not None:
+                grpc = GrpcServer(
+                    self._stream,
+                    GrpcOptions(
+                        socket_path=options.grpc_socket, fields_checksum=options.fields_checksum
+                    ),
+                )
+                await grpc.start()
+                stack.push_async_callback(grpc.stop, options.shutdown_seconds)
+            for delivery in self._deliveries:
+                delivery.start()
+                stack.push_async_callback(delivery.stop, options.shutdown_seconds)
+            await asyncio.to_thread(options.source.open)
+            await asyncio.to_thread(options.state.seed)
+            self._queue.connect(self._loop, self._take_alerts)
+            self._pipeline.start()
+            self._is_running = True
+            settle_memory()
+            self._log.info(
+                "ready",
+                listen=str(http.address),
+                grpc=str(options.grpc_socket or "off"),
+                rules=len(self._pipeline.rules.enabled),
+                start_seconds=round(seconds_since_start(), 3),
+            )
+            await self._serve()
+            await self._drain()
+        return 1 if self._failure is not None else 0
+
+    async def _serve(self) -> None:
+        """Until it is time to stop; says now and then what went wrong on the hot thread."""
+        reported = 0
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_SECONDS):
+                    await self._stopping.wait()
+            reported = self._report_errors(reported)
+
+    async def _drain(self) -> None:
+        self._log.info("stopping")
+        self._pipeline.stop()
+        has_ended = await asyncio.to_thread(self._pipeline.join, self._options.shutdown_seconds)
+        if not has_ended:
+            self._log.error("the event thread did not end in time; its last events are lost")
+        self._is_running = False
+        self._queue.drain()
+
+    def _take_alerts(self, alerts: Sequence[Alert]) -> None:
+        self._stream.publish(alerts)
+        for delivery in self._deliveries:
+            delivery.offer(alerts)
+
+    def _take_rules(self, rules: ActiveRules) -> None:
+        self._counters.begin(rules.enabled)
+        self._pipeline.rules = rules
+        self._counters.keep_only(rules.enabled)
+        self._reload_ok.value = 1
+        self._reload_time.value = time.time()
+
+    async def reload(self) -> str:
+        """Load the rules again and swap them in. Raises LannerError; then the old ones stay."""
+        async with self._reload_lock:
+            try:
+                rules = await asyncio.to_thread(self._options.load_rules)
+            except LannerError as error:
+                self._reload_ok.value = 0
+                self._reloads.labels("failure").value += 1
+                self._log.error("reload failed, the old rules stay", error=str(error))
+                raise
+            self._take_rules(rules)
+            self._reloads.labels("success").value += 1
+            message = f"reloaded, {len(rules.enabled)} rules"
+            self._log.info("reloaded", rules=len(rules.enabled))
+            return message
+
+    def _reload_soon(self) -> None:
+        """For SIGHUP: reload in the background; the outcome is logged and counted."""
+
+        async def attempt() -> str | None:
+            with contextlib.suppress(LannerError):
+                return await self.reload()
+            return None
+
+        task = asyncio.create_task(attempt(), name="reload")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _unready_reasons(self) -> list[str]:
+        reasons = []
+        if not self._options.source.is_attached:
+            reasons.append("the probe is not attached")
+        if not self._pipeline.rules.enabled:
+            reasons.append("no rules are loaded")
+        if not self._is_running:
+            reasons.append("events are not being read")
+        return reasons
+
+    def _hot_thread_ended(self, error: BaseException | None) -> None:
+        """In the hot thread: its end ends the process, with an error or as asked."""
+        if error is not None:
+            self._failure = error
+            self._loop.call_soon_threadsafe(self._say_failed, error)
+
+    def _say_failed(self, error: BaseException) -> None:
+        self._is_running = False
+        self._log.critical(
+            "the event thread failed, stopping", error=f"{type(error).__name__}: {error}"
+        )
+        self._stopping.set()
+
+    def _output_failed(self, name: str, error: OutputError) -> None:
+        self._log.warning("output failed", output=name, error=error.message)
+
+    def _report_errors(self, reported: int) -> int:
+        count = sum(self._pipeline.errors.values())
+        if count > reported and self._pipeline.last_error is not None:
+            stage, error = self._pipeline.last_error
+            self._log.warning(
+                "some events could not be handled",
+                count=count - reported,
+                stage=stage,
+                newest=f"{type(error).__name__}: {error}",
+            )
+        return count
+
+
+def settle_memory() -> None:
+    """Take what the start made out of the garbage collector's sight.
+
+    A full collection over compiled rules and catalogues took 20 ms and more; events do not hold
+    cycles, so young collections may also be rarer.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def seconds_since_start() -> float:
+    """Age of this process, the start of the interpreter included."""
+    stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+    started_ticks = int(stat.rpartition(")")[2].split()[19])
+    ticks_a_second = os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / ticks_a_second

@@ -1,0 +1,161 @@
+"""The hot thread: events in, alerts out, nothing else.
+
+Takes events of a source, brings the state up to date, asks the rules, makes alerts and puts them
+into the queue to the event loop. Synchronous, one thread, no locks; an event that breaks a stage is
+counted under that stage and goes on without it.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from exporter.alerts.alert import Alert
+from exporter.alerts.counters import AlertCounters
+from exporter.alerts.queue import AlertQueue
+from exporter.events.event import Event
+from exporter.events.table import load_event_table
+from exporter.rules.ruleset import Rule, Ruleset
+
+_POLL_SECONDS = 0.1
+_FINAL_POLLS = 1000
+
+
+class EventSource(Protocol):
+    """Where events come from; used by the hot thread alone once it runs."""
+
+    def poll(self, timeout_seconds: float) -> Iterable[Event]:
+        """The events that are there, waiting at most so long for the first."""
+
+    def detach(self) -> None:
+        """Stop new events; those already taken stay to be polled."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class StateRoom(Protocol):
+    """The state, as the hot thread drives it."""
+
+    def before(self, event: Event) -> None:
+        """Bring thread, fd and host of the event up to date before the rules look."""
+
+    def after(self, event: Event) -> None:
+        """Let what the event ended go, after the rules looked."""
+
+
+class ActiveRules(Struct, frozen=True):
+    """A loaded ruleset, ready to match. Swapped as a whole between two events."""
+
+    ruleset: Ruleset
+    match: Callable[[Event], Sequence[Rule]]
+    make: Callable[[Rule, Event, int], Alert]
+
+    @property
+    def enabled(self) -> list[Rule]:
+        """The rules that can raise alerts."""
+        return [rule for rule in self.ruleset.rules if rule.is_enabled]
+
+
+class Pipeline:
+    """Runs the hot thread. `rules` may be replaced by another thread at any time.
+
+    on_end: called in the hot thread when it ends, with the error that ended it or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: EventSource,
+        state: StateRoom,
+        rules: ActiveRules,
+        counters: AlertCounters,
+        queue: AlertQueue,
+        on_end: Callable[[BaseException | None], None],
+    ) -> None:
+        self.rules = rules
+        self.delivered = [0] * (max(event.code for event in load_event_table().events) + 1)
+        """Events by event code that the rules have looked at."""
+        self.errors = {"state": 0, "rules": 0, "alert": 0}
+        self.last_error: tuple[str, BaseException] | None = None
+        self._source = source
+        self._state = state
+        self._counters = counters
+        self._queue = queue
+        self._on_end = on_end
+        self._seq = 0
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to take the events that are there, close the source and end."""
+        self._is_stopping = True
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the end of the thread; whether it has ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            while not self._is_stopping:
+                for event in self._source.poll(_POLL_SECONDS):
+                    self.handle(event)
+            self._finish()
+        except BaseException as caught:  # noqa: BLE001  the end of this thread ends the process
+            error = caught
+        self._on_end(error)
+
+    def _finish(self) -> None:
+        """Take what was recorded before the end; bounded, for a source that never dries up."""
+        self._source.detach()
+        for _ in range(_FINAL_POLLS):
+            is_dry = True
+            for event in self._source.poll(0):
+                is_dry = False
+                self.handle(event)
+            if is_dry:
+                break
+        self._source.close()
+
+    def handle(self, event: Event) -> None:
+        """Take one event all the way."""
+        state = self._state
+        try:
+            state.before(event)
+        except Exception as error:  # noqa: BLE001  one bad event must not end detection
+            self._note("state", error)
+        rules = self.rules
+        try:
+            matched = rules.match(event)
+        except Exception as error:  # noqa: BLE001
+            self._note("rules", error)
+            matched = ()
+        for rule in matched:
+            self._alert(rules, rule, event)
+        self.delivered[event.type.code] += 1
+        try:
+            state.after(event)
+        except Exception as error:  # noqa: BLE001
+            self._note("state", error)
+
+    def _alert(self, rules: ActiveRules, rule: Rule, event: Event) -> None:
+        try:
+            alert = rules.make(rule, event, self._seq + 1)
+        except Exception as error:  # noqa: BLE001
+            self._note("alert", error)
+            return
+        self._seq = alert.seq
+        self._counters.count(alert)
+        self._queue.put(alert)
+
+    def _note(self, stage: str, error: BaseException) -> None:
+        self.errors[stage] += 1
+        self.last_error = (stage, error)
