@@ -47,7 +47,7 @@ def export_rules(registry: Registry, active: Callable[[], ActiveRules]) -> None:
     registry.read(families.RULES_LOADED, lambda: {(): len(active().enabled)})
     registry.read(
         families.RULES_FILE_INFO,
-        lambda: {(file, digest): 1 for file, digest in active().ruleset.sha256.items()},
+        lambda: dict.fromkeys(active().ruleset.sha256.items(), 1),
     )
 
 
@@ -58,7 +58,8 @@ def export_queues(
     queues: Mapping[str, Delivery] = {f"output_{d.output.name}": d for d in deliveries}
 
     def all_queues(main: float, read: Callable[[Delivery], float]) -> Reading:
-        return {(_ALERT_QUEUE,): main} | {(name,): read(d) for name, d in queues.items()}
+        reading: dict[LabelValues, float] = {(_ALERT_QUEUE,): main}
+        return reading | {(name,): read(d) for name, d in queues.items()}
 
     registry.read(families.QUEUE_DEPTH, lambda: all_queues(len(queue), lambda d: d.depth))
     registry.read(families.QUEUE_CAPACITY, lambda: all_queues(queue.capacity, lambda d: d.capacity))

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,6 +95,7 @@ class Node:
         self._delivery_latency = self._registry.histogram(families.DELIVERY_LATENCY)
         self._deliveries = [self._delivery(out, room) for out, room in options.outputs]
         self._stopping = asyncio.Event()
+        self._http: HttpServer | None = None
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[str | None]] = set()
         rules = options.load_rules()
@@ -127,11 +127,27 @@ class Node:
             on_failure=lambda error: self._output_failed(output.name, error),
         )
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether events are being read and matched, as /readyz says it."""
+        return not self._unready_reasons()
+
+    @property
+    def http_address(self) -> Address:
+        """Where HTTP listens; known once the node runs."""
+        if self._http is None:
+            raise RuntimeError("the node does not run yet")
+        return self._http.address
+
+    def request_stop(self) -> None:
+        """Begin to stop, as on SIGTERM; from any thread while the node runs."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
     async def run(self) -> int:
         """Start, serve, stop; the exit status. Raises LannerError when the start fails."""
         options = self._options
         self._loop = asyncio.get_running_loop()
-        http = HttpServer(
+        http = self._http = HttpServer(
             make_app(
                 HttpHooks(
                     metrics=self._registry.page,
@@ -144,9 +160,6 @@ class Node:
         grpc = None
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(http.stop)
-            for name in (signal.SIGTERM, signal.SIGINT):
-                self._loop.add_signal_handler(name, self._stopping.set)
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
             http.start()
             if options.grpc_socket is not None:
                 grpc = GrpcServer(
@@ -223,7 +236,7 @@ class Node:
             self._log.info("reloaded", rules=len(rules.enabled))
             return message
 
-    def _reload_soon(self) -> None:
+    def reload_soon(self) -> None:
         """For SIGHUP: reload in the background; the outcome is logged and counted."""
 
         async def attempt() -> str | None:

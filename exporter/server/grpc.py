@@ -143,12 +143,12 @@ def _handlers(stream: AlertStream, options: GrpcOptions) -> grpc.GenericRpcHandl
 class _Services(grpc.GenericRpcHandler):
     """Finds the handler of a call by its full name."""
 
-    def __init__(self, methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]]) -> None:
+    def __init__(self, methods: "dict[str, grpc.RpcMethodHandler[bytes, bytes]]") -> None:
         self._methods = methods
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         """The handler, or None for a method we do not have."""
         return self._methods.get(handler_call_details.method)
 

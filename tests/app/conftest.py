@@ -1,0 +1,217 @@
+"""Fixtures of the app's tests: a node on fake source, state and rules, but real servers."""
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.alerts.maker import AlertMaker, AlertOptions
+from exporter.app.logs import start_log
+from exporter.app.node import Node, NodeOptions
+from exporter.app.pipeline import ActiveRules
+from exporter.events.event import Event
+from exporter.outputs.stdout import StdoutOptions, StdoutOutput
+from exporter.rules.ast import Exists, FieldRef
+from exporter.rules.priority import Priority
+from exporter.rules.ruleset import Rule, Ruleset
+from exporter.server.address import Address
+from exporter.server.stream import StreamOptions
+
+
+class FakeSource:
+    """A source that gives the events a test pushes."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._is_there = threading.Condition()
+        self.is_attached = False
+        self.is_closed = False
+        self.broken: BaseException | None = None
+
+    def push(self, *events: Event) -> None:
+        """Let the node see these events."""
+        with self._is_there:
+            self._events.extend(events)
+            self._is_there.notify()
+
+    def fail(self, error: BaseException) -> None:
+        """Let the next poll raise."""
+        with self._is_there:
+            self.broken = error
+            self._is_there.notify()
+
+    def open(self) -> None:
+        """Attach."""
+        self.is_attached = True
+
+    def poll(self, timeout_seconds: float) -> Iterable[Event]:
+        """The pushed events."""
+        with self._is_there:
+            self._is_there.wait_for(lambda: self._events or self.broken, timeout_seconds)
+            if self.broken:
+                raise self.broken
+            events, self._events = self._events, deque()
+        return events
+
+    def detach(self) -> None:
+        """Stop."""
+        self.is_attached = False
+
+    def close(self) -> None:
+        """Release."""
+        self.is_closed = True
+
+    def events(self) -> dict[tuple[str, ...], float]:
+        """Kernel counts."""
+        return {("openat", "submitted"): 0.0}
+
+
+class FakeState:
+    """A state that knows everything already."""
+
+    def __init__(self) -> None:
+        self.seeded_while_attached: bool | None = None
+        self.source: FakeSource | None = None
+
+    def seed(self) -> None:
+        """Note whether the source was attached first."""
+        self.seeded_while_attached = self.source is not None and self.source.is_attached
+
+    def before(self, event: Event) -> None:
+        """Nothing to do."""
+
+    def after(self, event: Event) -> None:
+        """Nothing to do."""
+
+
+class FakeFormat:
+    """A template that prints itself."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+
+    def render(self, _event: Event) -> str:
+        """The template without its star."""
+        return self._template.removeprefix("*")
+
+    def fields(self, event: Event) -> dict[str, object]:
+        """Two fields of the event."""
+        return {"evt.type": event.type.name, "evt.num": event.num}
+
+
+def make_rule(name: str, index: int = 0, **fields: Any) -> Rule:
+    """A rule with plausible defaults."""
+    values: dict[str, Any] = {
+        "index": index,
+        "name": name,
+        "desc": "",
+        "condition": "evt.type exists",
+        "ast": Exists(FieldRef("evt.type")),
+        "output": f"{name} happened",
+        "priority": Priority.WARNING,
+    }
+    return Rule(**(values | fields))
+
+
+def make_active(*rules: Rule, match: Callable[[Event], Sequence[Rule]] | None = None):
+    """Rules that all match every event, unless told otherwise."""
+    maker = AlertMaker(
+        rules, lambda template, _source: FakeFormat(template), AlertOptions(hostname="node1")
+    )
+    return ActiveRules(
+        ruleset=Ruleset(rules=rules, sha256={"a.yaml": "00ff"}),
+        match=match or (lambda _event: rules),
+        make=maker.make,
+    )
+
+
+class Running:
+    """A node that runs in a thread of its own, as the tests see it from outside."""
+
+    def __init__(self, tmp_path: Path, stdout_fd: int, **options: Any) -> None:
+        self.source = FakeSource()
+        self.state = FakeState()
+        self.state.source = self.source
+        self.load_rules: Callable[[], ActiveRules] = lambda: make_active(make_rule("first"))
+        self.socket = tmp_path / "run" / "lanner.sock"
+        self.status: int | None = None
+        self._stdout_fd = stdout_fd
+        self._options = options
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.node: Node | None = None
+
+    def start(self) -> "Running":
+        """Start, and wait for "ready"."""
+        self._thread.start()
+        assert self._started.wait(10)
+        wait_for(lambda: self.node is not None and self.node.is_ready)
+        return self
+
+    def _run(self) -> None:
+        async def main() -> int:
+            self.node = Node(
+                NodeOptions(
+                    load_rules=self._load,
+                    source=self.source,
+                    state=self.state,
+                    outputs=[(StdoutOutput(StdoutOptions(), self._stdout_fd), 100)],
+                    listen=Address("127.0.0.1", 0),
+                    grpc_socket=self.socket,
+                    stream=StreamOptions(),
+                    queue_capacity=1000,
+                    shutdown_seconds=5,
+                    **self._options,
+                ),
+                start_log("error", "json"),
+            )
+            self._started.set()
+            return await self.node.run()
+
+        self.status = asyncio.run(main())
+
+    def _load(self) -> ActiveRules:
+        """What `load_rules` gives now; a test may replace it while the node runs."""
+        return self.load_rules()
+
+    @property
+    def url(self) -> str:
+        """Where HTTP listens."""
+        assert self.node is not None
+        return f"http://{self.node.http_address}"
+
+    def stop(self) -> int | None:
+        """Stop as SIGTERM does; the exit status."""
+        if self.node is not None and self._thread.is_alive():
+            self.node.request_stop()
+        return self.join()
+
+    def join(self) -> int | None:
+        """Wait for the end; the exit status."""
+        self._thread.join(15)
+        assert not self._thread.is_alive()
+        return self.status
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until the condition holds, or fail."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A node, not yet started; stdout goes to `out.txt`."""
+    fd = os.open(tmp_path / "out.txt", os.O_CREAT | os.O_WRONLY)
+    node = Running(tmp_path, fd)
+    yield node
+    node.stop()
+    os.close(fd)
