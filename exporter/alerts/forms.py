@@ -44,7 +44,7 @@ def json_line(alert: Alert, options: JsonOptions) -> bytes:
     record["time"] = rfc3339_time(alert.time_ns)
     try:
         return _ENCODER.encode(record)
-    except (UnicodeEncodeError, OverflowError):
+    except UnicodeEncodeError:
         return _ENCODER.encode(_encodable(record))
 
 
@@ -58,16 +58,19 @@ def text_line(alert: Alert) -> bytes:
 
 def clean_text(text: str) -> str:
     """The text with bytes that were no UTF-8 (kept as lone surrogates) turned into U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Surrogates that stand for no byte: nothing of ours makes them, a static field might.
+        raw = text.encode("utf-8", "surrogatepass")
+    return raw.decode("utf-8", "replace")
 
 
 def _encodable(value: Any) -> Any:
-    """The value with everything replaced that JSON cannot hold: bad text, numbers past 64 bits."""
+    """The value with all text replaced that is no valid Unicode."""
     match value:
         case str():
             return clean_text(value)
-        case int() if not -(1 << 63) <= value < 1 << 64:
-            return str(value)
         case dict():
             return {clean_text(key): _encodable(item) for key, item in value.items()}
         case list() | tuple():
