@@ -65,6 +65,10 @@ class Thread(Struct, kw_only=True):
     exe_ino: int = 0
     exe_ino_ctime_ns: int = 0
     exe_ino_mtime_ns: int = 0
+    ctime_duration_proc_start_ns: int = 0
+    """Start of the process minus ctime of its executable, set at exec; 0 when unknown."""
+    ctime_duration_pidns_start_ns: int = 0
+    """Ctime of the executable minus start of the pid namespace, set at exec if ctime is later."""
     exe_writable: bool = False
     exe_upper_layer: bool = False
     exe_lower_layer: bool = False
@@ -81,6 +85,12 @@ class Thread(Struct, kw_only=True):
     """First 12 hex digits (or the runtime's short name); empty on the host."""
     pod_uid: bytes = b""
     """Pod uid from the cgroup path, with dashes; empty when the path names none."""
+    cgroup_id: int = 0
+    """Id of the cgroup v2 directory (live only); another value means that the cgroup changed."""
+    start_boottime_ns: int = 0
+    """Start of the process (leader), ns since boot; 0 when unknown (captures)."""
+    seen_ns: int = 0
+    """Time of the last event of this thread; 0 when it had none."""
     category: str = ""
     """container, healthcheck, liveness or readiness (spec/state-tracking.md 10.2); empty: none."""
     fds: dict[int, Fd] = {}

@@ -1,0 +1,188 @@
+"""clone, fork, vfork and clone3 exits: new threads, seen from the caller and from the child.
+
+Either event may come first or be missing; both lead to the same entry.
+Source: spec/state-tracking.md section 2.
+"""
+
+from collections.abc import Mapping
+
+from exporter.events.event import Event
+from exporter.events.params import split_strings
+from exporter.events.table import load_event_table
+from exporter.events.thread import Thread
+from exporter.state.execve import parse_cgroups
+from exporter.state.tables import RECENT_EXIT_NS, Handler, Tables, copy_fds
+
+_FLAGS = dict(load_event_table().value_tables["clone_flags"])
+CLONE_FILES = _FLAGS["CLONE_FILES"]
+CLONE_THREAD = _FLAGS["CLONE_THREAD"]
+CLONE_INVERTED = _FLAGS["CLONE_INVERTED"]
+CLONE_VFORK = _FLAGS["CLONE_VFORK"]
+CLONE_NEWPID = _FLAGS["CLONE_NEWPID"]
+CLONE_CHILD_IN_PIDNS = _FLAGS["CLONE_CHILD_IN_PIDNS"]
+CLONE_NEWUSER = _FLAGS["CLONE_NEWUSER"]
+_NOT_FROM_CALLER = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID | _FLAGS["CLONE_PARENT"]
+
+_INHERITED = (
+    "exepath", "exe_writable", "exe_upper_layer", "exe_lower_layer", "exe_from_memfd", "exe_ino",
+    "exe_ino_ctime_ns", "exe_ino_mtime_ns", "root", "sid", "vpgid", "pgid", "tty", "loginuid",
+    "cap_inheritable", "cap_permitted", "cap_effective", "mntns",
+)  # fmt: skip
+
+
+def on_clone(tables: Tables, event: Event) -> None:
+    """Either side of a successful clone-family call."""
+    result = event.param(0)
+    if result is None or result < 0:
+        return
+    if result > 0:
+        _caller_side(tables, event, result)
+    else:
+        _child_side(tables, event)
+    if event.thread is not None:
+        tables.set_container(event.thread)
+        tables.users.ensure(event.thread, event.ts_ns)
+
+
+def _caller_side(tables: Tables, event: Event, child_tid: int) -> None:
+    caller = tables.host.threads.get(event.tid)
+    if caller is None:
+        caller = tables.threads.add(Thread(tid=event.tid))
+        tables.counters.placeholders += 1
+    event.thread = caller
+    was_valid = caller.is_valid
+    if not was_valid:
+        _fill_ids(caller, event)
+        tables.threads.link(caller)
+    flags = event.param(15) or 0
+    if (
+        flags & (_NOT_FROM_CALLER | CLONE_VFORK)
+        or event.type.name == "vfork"
+        or caller.tid != caller.vtid
+        or tables.exited_recently(child_tid, caller.tid, event.ts_ns)
+    ):
+        return
+    known = tables.host.threads.get(child_tid)
+    if known is not None:
+        if known.flags & CLONE_INVERTED or _is_fresh_live(known, event):
+            return
+        tables.threads.drop(known)
+    child = Thread(tid=child_tid, flags=flags)
+    if flags & CLONE_THREAD:
+        child.pid = caller.pid
+        child.ptid = caller.ptid
+        child.flags |= CLONE_FILES
+        child.lastexec_ts_ns = caller.lastexec_ts_ns
+    else:
+        child.pid = child_tid
+        child.ptid = caller.tid
+    child.vtid = child.tid
+    child.vpid = child.pid
+    if was_valid:
+        _inherit(tables, caller, child)
+        _describe(event, child)
+    else:
+        _describe(event, child)
+        caller.exe, caller.comm, caller.args = child.exe, child.comm, child.args
+    if event.live is not None:
+        child.cgroup_id = caller.cgroup_id
+    child.clone_ts_ns = event.ts_ns
+    child.pidns_init_start_ts_ns = tables.host.boot_ts_ns
+    tables.threads.add(child)
+
+
+def _child_side(tables: Tables, event: Event) -> None:
+    known = tables.host.threads.get(event.tid)
+    if known is not None and known.clone_ts_ns:
+        if event.ts_ns - known.clone_ts_ns < RECENT_EXIT_NS:
+            event.thread = known
+            return
+        tables.threads.drop(known)
+    child = Thread(tid=event.tid, flags=(event.param(15) or 0) | CLONE_INVERTED)
+    _fill_ids(child, event)
+    is_thread = bool(child.flags & CLONE_THREAD)
+    if is_thread:
+        child.flags |= CLONE_FILES
+    template = tables.host.threads.get(child.pid if is_thread else child.ptid)
+    if template is not None and template.is_valid:
+        _inherit(tables, template, child)
+        if is_thread:
+            child.lastexec_ts_ns = template.lastexec_ts_ns
+    _describe(event, child)
+    if is_thread and (template is None or not template.is_valid):
+        _fill_leader(tables, child, template)
+    child.clone_ts_ns = event.ts_ns
+    boot = tables.host.boot_ts_ns
+    in_pidns = child.flags & (CLONE_CHILD_IN_PIDNS | CLONE_NEWPID) or child.tid != child.vtid
+    child.pidns_init_start_ts_ns = boot + (event.param(20) or 0) if in_pidns else boot
+    live = event.live
+    if live is not None:
+        child.mntns = live.mntns
+        child.cgroup_id = live.cgroup_id
+        child.start_boottime_ns = live.start_boottime_ns
+        child.seen_ns = event.ts_ns
+    event.thread = tables.threads.add(child)
+
+
+def _is_fresh_live(known: Thread, event: Event) -> bool:
+    """A live child that was met before its parent's event, through an event of its own."""
+    return event.live is not None and known.seen_ns > 0 and known.start_boottime_ns > 0
+
+
+def _fill_ids(thread: Thread, event: Event) -> None:
+    pid, ptid, vtid, vpid = event.param(4), event.param(5), event.param(18), event.param(19)
+    thread.pid = thread.tid if pid is None else pid
+    thread.ptid = -1 if ptid is None else ptid
+    thread.vtid = thread.tid if vtid is None else vtid
+    thread.vpid = -1 if vpid is None else vpid
+
+
+def _fill_leader(tables: Tables, child: Thread, leader: Thread | None) -> None:
+    if leader is None:
+        leader = tables.threads.add(Thread(tid=child.pid), link=False)
+        tables.counters.placeholders += 1
+    leader.pid, leader.ptid = child.pid, child.ptid
+    leader.vpid, leader.vtid = child.vpid, child.vpid
+    leader.exe, leader.comm, leader.args = child.exe, child.comm, child.args
+    tables.threads.link(leader)
+
+
+def _inherit(tables: Tables, source: Thread, child: Thread) -> None:
+    for name in _INHERITED:
+        setattr(child, name, getattr(source, name))
+    if child.flags & CLONE_THREAD:
+        return
+    main = tables.leader(source) or source
+    if tables.keep_fds:
+        child.fds = copy_fds(main)
+    child.cwd = main.cwd
+    child.env = main.env
+
+
+def _describe(event: Event, child: Thread) -> None:
+    """What the event itself tells of the new thread."""
+    exe = event.param(1)
+    child.exe = exe if exe is not None else b"<NA>"
+    child.args = split_strings(event.raw[2]) if len(event.raw) > 2 else ()
+    comm = event.param(13)
+    child.comm = child.exe if comm is None else comm
+    child.fdlimit = event.param(7) if event.param(7) is not None else -1
+    child.pfmajor = event.param(8) or 0
+    child.pfminor = event.param(9) or 0
+    child.vmsize_kb = event.param(10) or 0
+    child.vmrss_kb = event.param(11) or 0
+    child.vmswap_kb = event.param(12) or 0
+    child.cgroups = parse_cgroups(event, 14)
+    uid, gid = event.param(16), event.param(17)
+    if uid is not None:
+        child.uid = uid
+    if gid is not None:
+        child.gid = gid
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "PPME_SYSCALL_CLONE_20_X": on_clone,
+    "PPME_SYSCALL_FORK_20_X": on_clone,
+    "PPME_SYSCALL_VFORK_20_X": on_clone,
+    "PPME_SYSCALL_CLONE3_X": on_clone,
+}

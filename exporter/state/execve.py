@@ -1,0 +1,151 @@
+"""execve and execveat exits: a process gets a new image.
+
+Source: spec/state-tracking.md section 3.
+"""
+
+from collections.abc import Mapping
+
+from exporter.events.event import Event
+from exporter.events.params import split_strings
+from exporter.events.paths import AT_FDCWD, concatenate, with_slash, working_directory
+from exporter.events.table import load_event_table
+from exporter.events.thread import Thread, ThreadFlags
+from exporter.state.tables import Handler, Tables
+
+_TABLES = load_event_table().value_tables
+_FLAGS = dict(_TABLES["execve_flags"])
+_NAME_CHANGED = dict(_TABLES["clone_flags"])["NAME_CHANGED"]
+_CLONE_INVERTED = dict(_TABLES["clone_flags"])["CLONE_INVERTED"]
+_AT_EMPTY_PATH = dict(_TABLES["execveat_flags"])["AT_EMPTY_PATH"]
+
+_KEPT_FLAGS = (
+    ThreadFlags.PIPE_SRC | ThreadFlags.PIPE_DST | ThreadFlags.IS_MAIN_THREAD
+) | _CLONE_INVERTED
+
+
+def parse_cgroups(event: Event, index: int) -> tuple[tuple[bytes, bytes], ...]:
+    """(subsystem, path) pairs of a cgroups parameter, `name=path` strings."""
+    if index >= len(event.raw):
+        return ()
+    pairs = (item.partition(b"=") for item in split_strings(event.raw[index]))
+    return tuple((name, path) for name, _, path in pairs)
+
+
+def on_execve(tables: Tables, event: Event) -> None:
+    """A successful exec replaces what is known of the image; a failed one changes nothing."""
+    thread = event.thread
+    if thread is None or event.param(0) != 0:
+        return
+    thread.is_dead = False
+    was_placeholder = not thread.is_valid
+    exe = event.param(1)
+    thread.exe = b"<NA>" if exe is None else exe
+    thread.lastexec_ts_ns = event.ts_ns
+    comm = event.param(13)
+    thread.comm = thread.exe if comm is None else comm
+    thread.args = split_strings(event.raw[2]) if len(event.raw) > 2 else ()
+    pid = event.param(4)
+    if was_placeholder:
+        thread.pid = thread.tid if pid is None else pid
+        thread.ptid = event.param(5) if event.param(5) is not None else -1
+        thread.vtid, thread.vpid = thread.tid, thread.pid
+        tables.threads.link(thread)
+    elif pid is not None and pid != thread.pid:
+        tables.threads.drop(thread)
+        thread.pid = pid
+        tables.threads.add(thread)
+    _set_process_facts(event, thread)
+    _set_image_facts(tables, event, thread)
+    if tables.keep_fds:
+        for number in [number for number, fd in thread.fds.items() if fd.is_cloexec]:
+            del thread.fds[number]
+    thread.flags = (thread.flags & _KEPT_FLAGS) | ThreadFlags.ACTIVE | _NAME_CHANGED
+    tables.threads.remove_others(thread)
+    tables.set_container(thread)
+    tables.users.ensure(thread, event.ts_ns)
+
+
+def _set_process_facts(event: Event, thread: Thread) -> None:
+    """Limits, memory, environment, cgroups, terminal, ids, capabilities."""
+    for index, name in (
+        (7, "fdlimit"),
+        (8, "pfmajor"),
+        (9, "pfminor"),
+        (10, "vmsize_kb"),
+        (11, "vmrss_kb"),
+        (12, "vmswap_kb"),
+        (16, "tty"),
+        (17, "vpgid"),
+        (18, "loginuid"),
+        (26, "uid"),
+        (29, "gid"),
+    ):
+        value = event.param(index)
+        if value is not None:
+            setattr(thread, name, value)
+    thread.env = split_strings(event.raw[15]) if len(event.raw) > 15 else ()
+    thread.cgroups = parse_cgroups(event, 14)
+    effective = event.param(22)
+    if effective is not None:
+        thread.cap_inheritable = event.param(20) or 0
+        thread.cap_permitted = event.param(21) or 0
+        thread.cap_effective = effective
+    pgid = event.param(28)
+    thread.pgid = -1 if pgid is None else pgid
+
+
+def _set_image_facts(tables: Tables, event: Event, thread: Thread) -> None:
+    trusted = event.param(27)
+    # The stored enter event must be looked at with the working directory of before the exec.
+    thread.exepath = trusted if trusted is not None else _path_from_enter(tables, event)
+    flags = event.param(19)
+    if flags is not None:
+        thread.exe_writable = bool(flags & _FLAGS["EXE_WRITABLE"])
+        thread.exe_upper_layer = bool(flags & _FLAGS["EXE_UPPER_LAYER"])
+        thread.exe_from_memfd = bool(flags & _FLAGS["EXE_FROM_MEMFD"])
+        thread.exe_lower_layer = bool(flags & _FLAGS["EXE_LOWER_LAYER"])
+    for index, name in (
+        (23, "exe_ino"),
+        (24, "exe_ino_ctime_ns"),
+        (25, "exe_ino_mtime_ns"),
+    ):
+        value = event.param(index)
+        if value is not None:
+            setattr(thread, name, value)
+    ctime = thread.exe_ino_ctime_ns
+    if thread.clone_ts_ns and ctime:
+        thread.ctime_duration_proc_start_ns = thread.clone_ts_ns - ctime
+    if thread.pidns_init_start_ts_ns and ctime > thread.pidns_init_start_ts_ns:
+        thread.ctime_duration_pidns_start_ns = ctime - thread.pidns_init_start_ts_ns
+
+
+def _path_from_enter(tables: Tables, event: Event) -> bytes:
+    entered = tables.entered_for(event)
+    if entered is None:
+        return b"<NA>"
+    name = entered.type.name
+    if name == "execve":
+        filename = entered.param(0)
+        if filename is None or filename == b"<NA>":
+            return b"<NA>"
+        return concatenate(working_directory(event), filename)
+    dirfd, path, flags = entered.param(0), entered.param(1), entered.param(2) or 0
+    if path is not None and path[:1] == b"/":
+        return concatenate(b"", path)
+    if dirfd == AT_FDCWD:
+        base = working_directory(event)
+    else:
+        main = None if event.thread is None else event.host.leader(event.thread)
+        fd = None if main is None else main.fds.get(dirfd)
+        if fd is None:
+            return b"<NA>"
+        if not path and flags & _AT_EMPTY_PATH:
+            return fd.name
+        base = with_slash(fd.name)
+    return concatenate(base, path) if path else b"<NA>"
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "PPME_SYSCALL_EXECVE_19_X": on_execve,
+    "PPME_SYSCALL_EXECVEAT_X": on_execve,
+}

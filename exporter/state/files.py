@@ -1,0 +1,252 @@
+"""Files and other descriptors: who opens, copies and closes what.
+
+Source: spec/state-tracking.md section 6. Sockets are in sockets.py.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import structs
+
+from exporter.events.event import Event
+from exporter.events.fd import Fd, FdType
+from exporter.events.paths import absolute
+from exporter.events.table import load_event_table
+from exporter.events.thread import ThreadFlags
+from exporter.state.tables import Handler, Tables
+
+_VALUES = load_event_table().value_tables
+FILE_FLAGS = dict(_VALUES["file_flags"])
+O_DIRECTORY = FILE_FLAGS["O_DIRECTORY"]
+O_CLOEXEC = FILE_FLAGS["O_CLOEXEC"]
+_UPPER = FILE_FLAGS["FD_UPPER_LAYER"]
+_LOWER = FILE_FLAGS["FD_LOWER_LAYER"]
+_EXIT_ONLY_BITS = -FILE_FLAGS["O_F_CREATED"]
+"""Mask of the bits that only the exit knows: O_F_CREATED and above."""
+
+_NATIVE_CLOEXEC = 0o2000000
+_FCNTL = dict(_VALUES["fcntl_commands"])
+_CLOSE_RANGE_CLOEXEC = dict(_VALUES["close_range_flags"])["CLOSE_RANGE_CLOEXEC"]
+
+
+def _file(
+    event: Event,
+    path: bytes,
+    flags: int,
+    *,
+    dirfd_index: int = -1,
+    dev_index: int,
+    entered: Event | None = None,
+) -> Fd:
+    """The descriptor of an opened path; the arguments seen at entry win over those at exit."""
+    source = event
+    if entered is not None:
+        name = entered.named_param("name")
+        if name is not None:
+            path, source = name, entered
+            given = entered.named_param("flags")
+            if given is not None:
+                flags = given | (flags & _EXIT_ONLY_BITS)
+            dirfd_index = entered.type.param_index.get("dirfd", -1)
+    return Fd(
+        type=FdType.DIRECTORY if flags & O_DIRECTORY else FdType.FILE_V2,
+        name=absolute(source, path, dirfd_index),
+        name_raw=path,
+        openflags=flags,
+        dev=event.param(dev_index) or 0,
+        ino=event.param(dev_index + 1) or 0,
+        is_cloexec=bool(flags & O_CLOEXEC),
+        is_upper_layer=bool(flags & _UPPER),
+        is_lower_layer=bool(flags & _LOWER),
+    )
+
+
+def _open(path_index: int, flags_index: int, dirfd_index: int, dev_index: int) -> Handler:
+    def handle(tables: Tables, event: Event) -> None:
+        number = event.param(0)
+        if number is None or number < 0:
+            return
+        path = event.param(path_index)
+        flags = event.param(flags_index) or 0
+        entered = tables.entered_for(event) if tables.entered else None
+        fd = _file(
+            event,
+            b"<NA>" if path is None else path,
+            flags,
+            dirfd_index=dirfd_index,
+            dev_index=dev_index,
+            entered=entered,
+        )
+        tables.add_fd(event, number, fd)
+
+    return handle
+
+
+def on_creat(tables: Tables, event: Event) -> None:
+    """creat success; the layer bits stand in a parameter of their own."""
+    number, path = event.param(0), event.param(1)
+    if number is None or number < 0:
+        return
+    path = b"<NA>" if path is None else path
+    fd = _file(event, path, 0, dev_index=3, entered=tables.entered_for(event))
+    layers = event.param(5) or 0
+    fd.is_upper_layer = bool(layers & 1)
+    fd.is_lower_layer = bool(layers & 2)
+    tables.add_fd(event, number, fd)
+
+
+def on_open_by_handle(tables: Tables, event: Event) -> None:
+    """open_by_handle_at success; the path is the real one, already absolute."""
+    number, path = event.param(0), event.param(3)
+    if number is None or number < 0:
+        return
+    flags = event.param(2) or 0
+    tables.add_fd(event, number, _file(event, path or b"<NA>", flags, dev_index=4))
+
+
+def _plain(kind: FdType, flags_name: str = "", cloexec: int = 0) -> Handler:
+    """A call that returns a descriptor without a name; `cloexec` is the bit of its flags."""
+
+    def handle(tables: Tables, event: Event) -> None:
+        number = event.param(0)
+        if number is None or number < 0:
+            return
+        flags = event.named_param(flags_name) if flags_name else None
+        tables.add_fd(event, number, Fd(type=kind, is_cloexec=bool((flags or 0) & cloexec)))
+
+    return handle
+
+
+def on_memfd_create(tables: Tables, event: Event) -> None:
+    """memfd_create: the name is the argument as given."""
+    number, name = event.param(0), event.param(1)
+    if number is None or number < 0:
+        return
+    flags = event.param(2) or 0
+    name = b"" if name is None else name
+    fd = Fd(type=FdType.MEMFD, name=name, name_raw=name, openflags=flags)
+    fd.is_cloexec = bool(flags & 1)
+    tables.add_fd(event, number, fd)
+
+
+def on_pidfd_open(tables: Tables, event: Event) -> None:
+    """pidfd_open: the descriptor stands for a process."""
+    number, pid = event.param(0), event.param(1)
+    if number is None or number < 0 or pid is None:
+        return
+    name = b"/proc/%d" % pid
+    tables.add_fd(event, number, Fd(type=FdType.PIDFD, name=name, pid=pid, is_cloexec=True))
+
+
+def on_pidfd_getfd(tables: Tables, event: Event) -> None:
+    """pidfd_getfd: a copy of another process's descriptor."""
+    number, pidfd, target = event.param(0), event.param(1), event.param(2)
+    if number is None or number < 0:
+        return
+    through = tables.find_fd(event, pidfd)
+    other = None if through is None else tables.host.threads.get(through.pid)
+    main = None if other is None else tables.leader(other)
+    original = None if main is None else main.fds.get(target)
+    if original is None:
+        original = tables.find_fd(event, number)
+    if original is not None:
+        tables.add_fd(event, number, structs.replace(original, is_cloexec=True))
+
+
+def on_pipe(tables: Tables, event: Event) -> None:
+    """pipe and pipe2: both ends."""
+    if event.param(0) != 0:
+        return
+    flags = event.named_param("flags") or 0
+    ino = event.param(3) or 0
+    for index in (1, 2):
+        number = event.param(index)
+        if number is not None and number >= 0:
+            fd = Fd(type=FdType.PIPE, ino=ino, openflags=flags)
+            fd.is_cloexec = bool(flags & O_CLOEXEC)
+            tables.add_fd(event, number, fd)
+
+
+def _copy(tables: Tables, event: Event, old: int, new: int, *, is_cloexec: bool) -> None:
+    original = event.fd if event.fd_num == old else tables.find_fd(event, old)
+    if original is None:
+        return
+    thread = event.thread
+    if thread is not None and original.type == FdType.PIPE and new in {0, 1}:
+        thread.flags |= ThreadFlags.PIPE_DST if new == 0 else ThreadFlags.PIPE_SRC
+    tables.add_fd(event, new, structs.replace(original, is_cloexec=is_cloexec))
+
+
+def on_dup(tables: Tables, event: Event) -> None:
+    """dup, dup2 and dup3: a copy that survives an exec unless dup3 says otherwise."""
+    new, old = event.param(0), event.param(1)
+    if new is None or new < 0 or old is None:
+        return
+    flags = event.named_param("flags") or 0
+    _copy(tables, event, old, new, is_cloexec=bool(flags & O_CLOEXEC))
+
+
+def on_fcntl(tables: Tables, event: Event) -> None:
+    """fcntl copies a descriptor or changes its close-on-exec mark."""
+    result, old, command = event.param(0), event.param(1), event.param(2)
+    if result is None or result < 0 or old is None:
+        return
+    if command in {_FCNTL["F_DUPFD"], _FCNTL["F_DUPFD_CLOEXEC"]}:
+        _copy(tables, event, old, result, is_cloexec=command == _FCNTL["F_DUPFD_CLOEXEC"])
+    elif command == _FCNTL["F_SETFD"] and event.fd is not None:
+        event.fd.is_cloexec = bool((event.param(3) or 0) & 1)
+
+
+def on_close(tables: Tables, event: Event) -> None:
+    """close: the rules still see the descriptor."""
+    result = event.param(0)
+    if result is not None and result >= 0 and event.fd_num >= 0:
+        tables.drop_fd(event, event.fd_num)
+
+
+def on_close_range(tables: Tables, event: Event) -> None:
+    """close_range: many closed, or marked close-on-exec."""
+    first, last = event.param(1), event.param(2)
+    if event.param(0) != 0 or first is None or last is None or event.thread is None:
+        return
+    main = tables.leader(event.thread)
+    if main is None or not tables.keep_fds:
+        return
+    numbers = [number for number in main.fds if first <= number <= last]
+    if (event.param(3) or 0) & _CLOSE_RANGE_CLOEXEC:
+        for number in numbers:
+            main.fds[number].is_cloexec = True
+    else:
+        for number in numbers:
+            tables.drop_fd(event, number)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "PPME_SYSCALL_OPEN_X": _open(1, 2, -1, 4),
+    "PPME_SYSCALL_OPENAT_2_X": _open(2, 3, 1, 5),
+    "PPME_SYSCALL_OPENAT2_X": _open(2, 3, 1, 6),
+    "PPME_SYSCALL_CREAT_X": on_creat,
+    "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": on_open_by_handle,
+    "PPME_SYSCALL_MEMFD_CREATE_X": on_memfd_create,
+    "PPME_SYSCALL_PIDFD_OPEN_X": on_pidfd_open,
+    "PPME_SYSCALL_PIDFD_GETFD_X": on_pidfd_getfd,
+    "PPME_SYSCALL_PIPE_X": on_pipe,
+    "PPME_SYSCALL_PIPE2_X": on_pipe,
+    "PPME_SYSCALL_EVENTFD_X": _plain(FdType.EVENT),
+    "PPME_SYSCALL_EVENTFD2_X": _plain(FdType.EVENT, "flags", O_CLOEXEC),
+    "PPME_SYSCALL_SIGNALFD_X": _plain(FdType.SIGNALFD),
+    "PPME_SYSCALL_SIGNALFD4_X": _plain(FdType.SIGNALFD, "flags", O_CLOEXEC),
+    "PPME_SYSCALL_TIMERFD_CREATE_X": _plain(FdType.TIMERFD),
+    "PPME_SYSCALL_INOTIFY_INIT_X": _plain(FdType.INOTIFY),
+    "PPME_SYSCALL_INOTIFY_INIT1_X": _plain(FdType.INOTIFY, "flags", O_CLOEXEC),
+    "PPME_SYSCALL_BPF_2_X": _plain(FdType.BPF),
+    "PPME_SYSCALL_USERFAULTFD_X": _plain(FdType.USERFAULTFD, "flags", _NATIVE_CLOEXEC),
+    "PPME_SYSCALL_IO_URING_SETUP_X": _plain(FdType.IO_URING),
+    "PPME_SYSCALL_EPOLL_CREATE_X": _plain(FdType.EVENTPOLL),
+    "PPME_SYSCALL_EPOLL_CREATE1_X": _plain(FdType.EVENTPOLL, "flags", 1),
+    "PPME_SYSCALL_DUP_1_X": on_dup,
+    "PPME_SYSCALL_DUP2_X": on_dup,
+    "PPME_SYSCALL_DUP3_X": on_dup,
+    "PPME_SYSCALL_FCNTL_X": on_fcntl,
+    "PPME_SYSCALL_CLOSE_X": on_close,
+    "PPME_SYSCALL_CLOSE_RANGE_X": on_close_range,
+}

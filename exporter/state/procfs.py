@@ -1,0 +1,246 @@
+"""/proc: what it tells of processes, as `Thread` entries; the initial scan and late repairs.
+
+Reads below an injectable root, so that tests build a tree and a container mounts the host's /proc
+elsewhere. A process that ends while it is read is normal: it yields None and is counted.
+Source: spec/state-tracking.md section 12; proc(5).
+"""
+
+# ruff: noqa: PTH110, PTH115, PTH116, PTH208 - a Path object costs more than the call it wraps,
+# and a scan makes fifteen calls for each of thousands of processes.
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from exporter.events.params import split_strings
+from exporter.events.paths import with_slash
+from exporter.events.thread import UNKNOWN_ID, Thread
+from exporter.state.counters import StateCounters
+
+MAX_STRINGS_BYTES = 4096
+"""At most this much of an argument list or environment is kept, as the probe does."""
+
+_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_NS = 1_000_000_000
+_READ_BYTES = 1 << 16
+
+
+class _Status(Struct):
+    """The lines of `status` that matter."""
+
+    pid: int = -1
+    ptid: int = 0
+    uid: int = UNKNOWN_ID
+    gid: int = UNKNOWN_ID
+    vtid: int = -1
+    vpid: int = -1
+    vpgid: int = -1
+    caps: tuple[int, int, int] = (0, 0, 0)
+    vmsize_kb: int = 0
+    vmrss_kb: int = 0
+    vmswap_kb: int = 0
+
+
+class Procfs:
+    """Reader of one /proc tree.
+
+    root: where it is mounted. counters: told of processes that are gone or may not be read.
+    """
+
+    def __init__(self, root: str | Path = "/proc", counters: StateCounters | None = None) -> None:
+        self.root = str(root)
+        self.counters = counters if counters is not None else StateCounters()
+        self._controllers: dict[bytes, tuple[bytes, ...]] = {}
+
+    def scan(self) -> Iterator[Thread]:
+        """All processes (leaders only: other threads are known from their first event)."""
+        for entry in os.listdir(self.root):
+            if entry.isdigit():
+                thread = self.read_thread(int(entry))
+                if thread is not None:
+                    yield thread
+
+    def read_thread(self, tid: int) -> Thread | None:
+        """One thread by its id; None for kernel threads, zombies and processes that are gone."""
+        base = f"{self.root}/{tid}"
+        try:
+            stat = _read(f"{base}/stat")
+            cmdline = _read(f"{base}/cmdline", MAX_STRINGS_BYTES)
+            exepath = _read_link(f"{base}/exe")
+            if not cmdline and not exepath:
+                return None
+            return self._thread(tid, base, stat, cmdline, exepath)
+        except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+            self.counters.proc_gone += 1
+        except PermissionError:
+            self.counters.proc_denied += 1
+        return None
+
+    def _thread(self, tid: int, base: str, stat: bytes, cmdline: bytes, exepath: bytes) -> Thread:
+        status = _parse_status(_read(f"{base}/status"))
+        # comm may hold blanks and brackets: the fields start after the last bracket.
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        strings = split_strings(cmdline)
+        start_ns = int(fields[19]) * _NS_PER_TICK
+        thread = Thread(
+            tid=tid,
+            pid=status.pid,
+            ptid=status.ptid,
+            vtid=status.vtid if status.vtid >= 0 else tid,
+            vpid=status.vpid if status.vpid >= 0 else status.pid,
+            pgid=int(fields[2]),
+            sid=int(fields[3]),
+            vpgid=status.vpgid if status.vpgid >= 0 else int(fields[2]),
+            tty=_tty_device(int(fields[4])),
+            pfminor=int(fields[7]),
+            pfmajor=int(fields[9]),
+            comm=_read(f"{base}/comm").rstrip(b"\n"),
+            exe=strings[0] if strings else b"",
+            args=strings[1:],
+            exepath=exepath,
+            env=split_strings(_read_optional(f"{base}/environ", MAX_STRINGS_BYTES)),
+            cwd=with_slash(_read_link(f"{base}/cwd") or b"/"),
+            root=_read_link(f"{base}/root") or b"/",
+            uid=status.uid,
+            gid=status.gid,
+            loginuid=int(_read_optional(f"{base}/loginuid") or UNKNOWN_ID),
+            fdlimit=_fd_limit(_read_optional(f"{base}/limits")),
+            cap_inheritable=status.caps[0],
+            cap_permitted=status.caps[1],
+            cap_effective=status.caps[2],
+            vmsize_kb=status.vmsize_kb,
+            vmrss_kb=status.vmrss_kb,
+            vmswap_kb=status.vmswap_kb,
+            cgroups=self.read_cgroups(tid),
+            mntns=self.read_mntns(tid),
+            start_boottime_ns=start_ns,
+        )
+        _add_exe_facts(thread, f"{base}/exe")
+        return thread
+
+    def read_mntns(self, tid: int) -> int:
+        """Inode number of the mount namespace; 0 when it may not be read."""
+        link = _read_link(f"{self.root}/{tid}/ns/mnt")
+        return int(link[5:-1]) if link.startswith(b"mnt:[") else 0
+
+    def read_cgroups(self, tid: int) -> tuple[tuple[bytes, bytes], ...]:
+        """(subsystem, path) pairs of a process; the v2 hierarchy counts for each controller.
+
+        Where no controller is known the v2 path stands under the empty name.
+        """
+        pairs: list[tuple[bytes, bytes]] = []
+        for line in _read_optional(f"{self.root}/{tid}/cgroup").splitlines():
+            number, _, rest = line.partition(b":")
+            names, _, path = rest.partition(b":")
+            if number == b"0" and not names:
+                pairs.append((b"", path))
+            else:
+                pairs.extend((name.removeprefix(b"name="), path) for name in names.split(b","))
+        return tuple(pairs)
+
+    def read_comm(self, tid: int) -> bytes:
+        """Name of a thread; empty when it is gone."""
+        return _read_optional(f"{self.root}/{tid}/comm").rstrip(b"\n")
+
+    def is_alive(self, tid: int) -> bool:
+        """Whether the thread still exists."""
+        return os.path.exists(f"{self.root}/{tid}")
+
+    def read_boot_time_ns(self) -> int:
+        """Boot time in ns since the epoch: from the clocks for this machine's own /proc.
+
+        Other roots (tests, images) are asked for the seconds of `stat`.
+        """
+        if self.root == "/proc":
+            return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        for line in _read_optional(f"{self.root}/stat").splitlines():
+            if line.startswith(b"btime "):
+                return int(line[6:]) * _NS
+        return 0
+
+
+def _read(path: str, limit: int = _READ_BYTES) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, limit)
+    finally:
+        os.close(file)
+
+
+def _read_optional(path: str, limit: int = _READ_BYTES) -> bytes:
+    try:
+        return _read(path, limit)
+    except OSError:
+        return b""
+
+
+def _read_link(path: str) -> bytes:
+    try:
+        return os.readlink(path.encode())
+    except OSError:
+        return b""
+
+
+def _parse_status(data: bytes) -> _Status:
+    status = _Status()
+    caps = {b"CapInh": 0, b"CapPrm": 0, b"CapEff": 0}
+    for line in data.split(b"\n"):
+        name, _, text = line.partition(b":")
+        values = text.split()
+        if not values:
+            continue
+        match name:
+            case b"Tgid":
+                status.pid = int(values[0])
+            case b"PPid":
+                status.ptid = int(values[0])
+            case b"Uid":
+                status.uid = int(values[1])
+            case b"Gid":
+                status.gid = int(values[1])
+            case b"NSpid":
+                status.vtid = int(values[-1])
+            case b"NStgid":
+                status.vpid = int(values[-1])
+            case b"NSpgid":
+                status.vpgid = int(values[-1])
+            case b"VmSize":
+                status.vmsize_kb = int(values[0])
+            case b"VmRSS":
+                status.vmrss_kb = int(values[0])
+            case b"VmSwap":
+                status.vmswap_kb = int(values[0])
+            case b"CapInh" | b"CapPrm" | b"CapEff":
+                caps[name] = int(values[0], 16)
+            case _:
+                pass
+    status.caps = (caps[b"CapInh"], caps[b"CapPrm"], caps[b"CapEff"])
+    return status
+
+
+def _tty_device(number: int) -> int:
+    """tty_nr of `stat` is printed signed; the device number is not."""
+    return number & 0xFFFFFFFF
+
+
+def _fd_limit(limits: bytes) -> int:
+    for line in limits.splitlines():
+        if line.startswith(b"Max open files"):
+            soft = line.split()[3]
+            return -1 if soft == b"unlimited" else int(soft)
+    return -1
+
+
+def _add_exe_facts(thread: Thread, link: str) -> None:
+    try:
+        facts = os.stat(link)
+    except OSError:
+        return
+    thread.exe_ino = facts.st_ino
+    thread.exe_ino_ctime_ns = facts.st_ctime_ns
+    thread.exe_ino_mtime_ns = facts.st_mtime_ns
+    write_bits = 0o002 | (0o020 if thread.gid == facts.st_gid else 0)
+    thread.exe_writable = thread.uid in {facts.st_uid, 0} or facts.st_mode & write_bits != 0

@@ -1,0 +1,283 @@
+"""Sockets: families, ends and roles, from socket to the last datagram.
+
+Source: spec/state-tracking.md section 7. In an entry with a role the source is the client's end and
+dest the server's; a listening socket's own address is its dest.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import structs
+
+from exporter.events.addresses import address_text, is_mapped, pair_text, tuple_text, unmap
+from exporter.events.event import Event
+from exporter.events.fd import Fd, FdType, L4Proto, Role
+from exporter.events.params import AF_INET, AF_INET6, AF_UNIX, SocketAddress, SocketTuple
+from exporter.events.table import load_event_table
+from exporter.state.interfaces import infer_ipv4
+from exporter.state.tables import Handler, Tables
+
+_CLOEXEC = dict(load_event_table().value_tables["file_flags"])["O_CLOEXEC"]
+_EINPROGRESS = 115
+_AF_NETLINK = 16
+_SOCK_STREAM, _SOCK_DGRAM, _SOCK_RAW = 1, 2, 3
+_SOCK_TYPE_MASK = 0xF
+_PROTOCOLS = {6: L4Proto.TCP, 17: L4Proto.UDP, 1: L4Proto.ICMP, 255: L4Proto.RAW}
+_BY_TYPE = {_SOCK_STREAM: L4Proto.TCP, _SOCK_DGRAM: L4Proto.UDP}
+
+FAMILY_TYPES: Mapping[int, FdType] = {
+    AF_UNIX: FdType.UNIX,
+    AF_INET: FdType.IPV4,
+    AF_INET6: FdType.IPV6,
+    _AF_NETLINK: FdType.NETLINK,
+}
+"""Socket family -> kind of descriptor."""
+
+IP_TYPES = frozenset({FdType.IPV4, FdType.IPV6, FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
+"""Kinds of descriptor that have addresses and ports."""
+
+_LISTENING = frozenset({FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
+
+
+def on_socket(tables: Tables, event: Event) -> None:
+    """socket: family and transport; no name yet."""
+    number = event.param(0)
+    if number is None or number < 0:
+        return
+    family = event.param(1) or 0
+    fd = Fd(type=FAMILY_TYPES.get(family, FdType.UNKNOWN), socket_family=family)
+    if family in {AF_INET, AF_INET6}:
+        kind = (event.param(2) or 0) & _SOCK_TYPE_MASK
+        protocol = event.param(3) or 0
+        if kind == _SOCK_RAW:
+            fd.l4 = L4Proto.RAW
+        elif protocol == 0:
+            fd.l4 = _BY_TYPE.get(kind, L4Proto.UNKNOWN)
+        else:
+            fd.l4 = _PROTOCOLS.get(protocol, L4Proto.UNKNOWN)
+    fd.is_cloexec = bool((event.param(4) or 0) & _CLOEXEC)
+    tables.add_fd(event, number, fd)
+
+
+def on_socketpair(tables: Tables, event: Event) -> None:
+    """socketpair: two unix sockets that know each other."""
+    if event.param(0) != 0:
+        return
+    source, peer = event.param(3) or 0, event.param(4) or 0
+    for index in (1, 2):
+        number = event.param(index)
+        if number is not None and number >= 0:
+            fd = Fd(type=FdType.UNIX, socket_family=AF_UNIX, unix_source=source, unix_dest=peer)
+            tables.add_fd(event, number, fd)
+
+
+def on_bind(_tables: Tables, event: Event) -> None:
+    """bind: the socket's own address; with a port it is a server."""
+    address, fd = event.param(1), event.fd
+    if event.param(0) != 0 or fd is None or address is None or not address.is_valid:
+        return
+    if address.family in {AF_INET, AF_INET6} and address.port > 0:
+        own = unmap(address.address)
+        fd.type = FdType.IPV4_LISTEN if len(own) == 4 else FdType.IPV6_LISTEN
+        fd.dip, fd.dport = own, address.port
+        fd.sip, fd.sport = b"", 0
+        fd.role = Role.SERVER
+    fd.name = address_text(address)
+
+
+def set_tuple(fd: Fd, value: SocketTuple) -> None:
+    """Take over both ends and the family; a pair of mapped addresses is IPv4. Name included."""
+    if value.family == AF_UNIX:
+        fd.type = FdType.UNIX
+        fd.unix_source, fd.unix_dest = value.unix_source, value.unix_dest
+    else:
+        sip, dip = value.sip, value.dip
+        if is_mapped(sip) and is_mapped(dip):
+            sip, dip = unmap(sip), unmap(dip)
+        fd.type = FdType.IPV4 if len(sip) == 4 else FdType.IPV6
+        fd.sip, fd.sport, fd.dip, fd.dport = sip, value.sport, dip, value.dport
+    fd.socket_family = value.family
+    fd.name = tuple_text(value)
+
+
+def rename(fd: Fd) -> None:
+    """Name of an ip connection after its ends changed."""
+    fd.name = pair_text(fd.sip, fd.sport, fd.dip, fd.dport)
+
+
+def swap_ends(fd: Fd) -> None:
+    """Source becomes dest and dest source."""
+    fd.sip, fd.dip = fd.dip, fd.sip
+    fd.sport, fd.dport = fd.dport, fd.sport
+
+
+def on_connect(tables: Tables, event: Event) -> None:
+    """connect: the caller becomes the client unless the socket has a role already."""
+    result = event.param(0)
+    if result is None or (result < 0 and result != -_EINPROGRESS):
+        return
+    value: SocketTuple | None = event.param(1)
+    fd = event.fd
+    if fd is None:
+        # Live: the event alone tells of a socket that was made before the probe was loaded.
+        if tables.keep_fds or value is None or not value.is_valid:
+            return
+        fd = Fd(type=FAMILY_TYPES.get(value.family, FdType.UNKNOWN))
+        event.fd = fd
+    fd.is_connected = True
+    entered = tables.entered_for(event) if tables.entered else None
+    if value is None or not value.is_valid:
+        if entered is not None:
+            _connect_to(fd, entered.named_param("addr"))
+        _become_client(fd)
+        return
+    if value.family not in {AF_UNIX, AF_INET, AF_INET6}:
+        return
+    was_server = fd.role == Role.SERVER
+    old = (fd.sip, fd.sport, fd.dip, fd.dport)
+    value = _trusted_tuple(event, entered, value)
+    set_tuple(fd, value)
+    _become_client(fd)
+    changed = old != (fd.sip, fd.sport, fd.dip, fd.dport)
+    if was_server and changed and fd.l4 == L4Proto.UDP:
+        swap_ends(fd)
+        rename(fd)
+
+
+def _become_client(fd: Fd) -> None:
+    if fd.role == Role.NONE:
+        fd.role = Role.CLIENT
+
+
+def _trusted_tuple(event: Event, entered: Event | None, value: SocketTuple) -> SocketTuple:
+    """The destination as given at entry, if the memory at exit says the tuple came from there."""
+    if entered is None or value.family == AF_UNIX:
+        return value
+    given: SocketAddress | None = entered.named_param("addr")
+    at_exit: SocketAddress | None = event.param(3)
+    if given is None or not given.is_valid or given.family != value.family:
+        return value
+    if at_exit is None or (at_exit.address, at_exit.port) != (value.dip, value.dport):
+        return value
+    return structs.replace(value, dip=given.address, dport=given.port)
+
+
+def _connect_to(fd: Fd, address: SocketAddress | None) -> None:
+    if address is None or not address.is_valid:
+        return
+    if address.family in {AF_INET, AF_INET6}:
+        fd.dip, fd.dport = unmap(address.address), address.port
+        fd.type = FdType.IPV4 if len(fd.dip) == 4 else FdType.IPV6
+        fd.sip = fd.sip if len(fd.sip) == len(fd.dip) else bytes(len(fd.dip))
+        rename(fd)
+    elif address.family == AF_UNIX:
+        fd.name = address.path
+
+
+def on_accept(tables: Tables, event: Event) -> None:
+    """accept and accept4: a new connection whose server is the caller."""
+    number = event.param(0)
+    value: SocketTuple | None = event.param(1)
+    if number is None or number < 0 or value is None or not value.is_valid:
+        return
+    if value.family not in {AF_UNIX, AF_INET, AF_INET6}:
+        return
+    fd = Fd(type=FdType.UNKNOWN, role=Role.SERVER, is_connected=True)
+    set_tuple(fd, value)
+    if fd.type in IP_TYPES:
+        fd.l4 = L4Proto.TCP
+    tables.add_fd(event, number, fd)
+
+
+def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
+    """A datagram or stream write (incoming False) or read; the tuple names both ends."""
+
+    def handle(tables: Tables, event: Event) -> None:
+        result = event.param(0)
+        if result is None or result < 0:
+            return
+        value: SocketTuple | None = event.param(tuple_index)
+        fd = event.fd
+        if fd is None:
+            if value is None or value.family not in {AF_INET, AF_INET6} or event.fd_num < 0:
+                return
+            fd = Fd(type=FAMILY_TYPES[value.family], l4=L4Proto.UDP)
+            tables.add_fd(event, event.fd_num, fd)
+        if fd.type in IP_TYPES:
+            fd.is_connected = True
+        if value is None or not value.is_valid or (fd.name and fd.l4 == L4Proto.TCP):
+            return
+        if not _update(tables, fd, value):
+            return
+        if fd.type == FdType.UNIX:
+            return
+        if fd.role == Role.NONE:
+            fd.role = Role.SERVER if incoming else Role.CLIENT
+        elif fd.role == (Role.CLIENT if incoming else Role.SERVER):
+            # The tuple goes from sender to receiver; entries go from client to server.
+            swap_ends(fd)
+        rename(fd)
+
+    return handle
+
+
+def _update(tables: Tables, fd: Fd, value: SocketTuple) -> bool:
+    """Bring an entry's ends up to date; False when the tuple says nothing new."""
+    if value.family == AF_UNIX:
+        if fd.type != FdType.UNIX:
+            return False
+        fd.unix_source, fd.unix_dest, fd.name = value.unix_source, value.unix_dest, value.path
+        return True
+    if value.family not in {AF_INET, AF_INET6}:
+        return False
+    sip, dip = value.sip, value.dip
+    if is_mapped(sip) and is_mapped(dip):
+        sip, dip = unmap(sip), unmap(dip)
+    kind = FdType.IPV4 if len(sip) == 4 else FdType.IPV6
+    if fd.type in _LISTENING or fd.type != kind:
+        fd.type = kind
+        fd.sip, fd.sport, fd.dip, fd.dport = b"", 0, b"", 0
+    else:
+        there = (sip, value.sport, dip, value.dport)
+        back = (dip, value.dport, sip, value.sport)
+        if (fd.sip, fd.sport, fd.dip, fd.dport) in (there, back):
+            return False
+    fd.sip, fd.sport = sip, value.sport
+    if not any(fd.dip):
+        fd.dip = dip
+    if not fd.dport:
+        fd.dport = value.dport
+    if fd.l4 == L4Proto.UNKNOWN:
+        fd.l4 = L4Proto.UDP
+    infer_ipv4(tables.host.interfaces, fd)
+    return True
+
+
+def _mark_connected(_tables: Tables, event: Event) -> None:
+    """Any read or write that succeeded shows that an ip socket is connected."""
+    result, fd = event.param(0), event.fd
+    if fd is not None and fd.type in IP_TYPES and result is not None and result >= 0:
+        fd.is_connected = True
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "PPME_SOCKET_SOCKET_X": on_socket,
+    "PPME_SOCKET_SOCKETPAIR_X": on_socketpair,
+    "PPME_SOCKET_BIND_X": on_bind,
+    "PPME_SOCKET_CONNECT_X": on_connect,
+    "PPME_SOCKET_ACCEPT_5_X": on_accept,
+    "PPME_SOCKET_ACCEPT4_6_X": on_accept,
+    "PPME_SOCKET_SEND_X": _transfer(4, incoming=False),
+    "PPME_SOCKET_SENDTO_X": _transfer(4, incoming=False),
+    "PPME_SOCKET_SENDMSG_X": _transfer(4, incoming=False),
+    "PPME_SOCKET_SENDMMSG_X": _transfer(4, incoming=False),
+    "PPME_SOCKET_RECV_X": _transfer(4, incoming=True),
+    "PPME_SOCKET_RECVMMSG_X": _transfer(4, incoming=True),
+    "PPME_SOCKET_RECVFROM_X": _transfer(2, incoming=True),
+    "PPME_SOCKET_RECVMSG_X": _transfer(3, incoming=True),
+    "PPME_SYSCALL_READ_X": _mark_connected,
+    "PPME_SYSCALL_WRITE_X": _mark_connected,
+    "PPME_SYSCALL_READV_X": _mark_connected,
+    "PPME_SYSCALL_WRITEV_X": _mark_connected,
+    "PPME_SYSCALL_PREADV_X": _mark_connected,
+    "PPME_SYSCALL_PWRITEV_X": _mark_connected,
+}

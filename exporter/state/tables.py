@@ -1,0 +1,139 @@
+"""Tables: everything the per-event handlers work on, and the few operations they share.
+
+One instance a source. `keep_fds` is the policy of the two worlds: captures tell every open and
+close, so descriptors are kept per process; live events carry the facts of their descriptors, so
+nothing is kept and nothing can grow stale.
+Source: spec/state-tracking.md sections 0 and 6.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import structs
+
+from exporter.events.container import Container, ContainerType
+from exporter.events.event import Event
+from exporter.events.fd import Fd
+from exporter.events.host import Host
+from exporter.events.paths import find_fd
+from exporter.events.thread import Thread
+from exporter.state.containers import ContainerRule
+from exporter.state.counters import StateCounters
+from exporter.state.procfs import Procfs
+from exporter.state.threads import ThreadTable
+from exporter.state.users import Users
+
+RECENT_EXIT_NS = 2_000_000_000
+"""A child that exited this recently (event time) is not created again from its parent's event."""
+
+_MAX_RECENT_EXITS = 4096
+
+_SELF_DESCRIBED = frozenset({ContainerType.LXC, ContainerType.LIBVIRT_LXC, ContainerType.BPM})
+"""Engines without a socket to ask: id and type are all there will ever be."""
+
+
+class Tables:
+    """State of one host and the operations that several handlers share."""
+
+    def __init__(
+        self,
+        host: Host,
+        counters: StateCounters,
+        *,
+        keep_fds: bool,
+        procfs: Procfs | None,
+        users: Users,
+        rule: ContainerRule,
+    ) -> None:
+        self.host = host
+        self.counters = counters
+        self.keep_fds = keep_fds
+        self.procfs = procfs
+        self.users = users
+        self.rule = rule
+        self.threads = ThreadTable(host, counters, keep_unknown_parents=procfs is not None)
+        self.deferred: list[Callable[[], None]] = []
+        """Deletions decided by the handlers, done once the rules have seen the event."""
+        self.entered: dict[int, Event] = {}
+        """Stored enter event of each thread."""
+        self.event_container: Container | None = None
+        self._exits: OrderedDict[tuple[int, int], int] = OrderedDict()
+
+    def note_exit(self, thread: Thread, ts_ns: int) -> None:
+        """Remember a (tid, parent) that ended."""
+        self._exits[thread.tid, thread.ptid] = ts_ns
+        if len(self._exits) > _MAX_RECENT_EXITS:
+            self._exits.popitem(last=False)
+
+    def exited_recently(self, tid: int, ptid: int, ts_ns: int) -> bool:
+        """Whether a thread of this number and parent ended within the last two seconds."""
+        ended = self._exits.get((tid, ptid))
+        return ended is not None and 0 <= ts_ns - ended < RECENT_EXIT_NS
+
+    def leader(self, thread: Thread) -> Thread | None:
+        """Main thread of the thread's process."""
+        return self.host.leader(thread)
+
+    def set_container(self, thread: Thread) -> None:
+        """Decide host or container for a thread from its cgroups and mount namespace."""
+        if not thread.mntns and self.procfs is not None:
+            self.counters.mntns_unknown += 1
+        container, pod, kind = self.rule.decide(thread.cgroups, thread.mntns)
+        thread.container_id = container
+        thread.pod_uid = pod
+        if kind in _SELF_DESCRIBED and container not in self.host.containers:
+            self.host.containers[container] = Container(id=container, type=kind)
+
+    # Descriptors
+
+    def add_fd(self, event: Event, number: int, fd: Fd) -> None:
+        """The event made descriptor `number`; it becomes the event's descriptor."""
+        event.fd_num = number
+        event.fd = fd
+        self.store_fd(event, number, fd)
+
+    def store_fd(self, event: Event, number: int, fd: Fd) -> None:
+        """Keep a descriptor of the event's process, where descriptors are kept."""
+        if not self.keep_fds or event.thread is None:
+            return
+        main = self.host.leader(event.thread)
+        if main is not None:
+            main.fds[number] = fd
+
+    def drop_fd(self, event: Event, number: int) -> None:
+        """Forget a descriptor of the event's process after the rules have seen the event."""
+        if not self.keep_fds or event.thread is None:
+            return
+        main = self.host.leader(event.thread)
+        if main is not None:
+            self.deferred.append(lambda: _discard(main, number))
+
+    def find_fd(self, event: Event, number: int) -> Fd | None:
+        """What is known of a descriptor of the event's process."""
+        return find_fd(event, number)
+
+    def entered_for(self, event: Event) -> Event | None:
+        """The stored enter event of this exit event; execve exits also belong to execveat."""
+        entered = self.entered.get(event.tid)
+        if entered is None:
+            return None
+        if entered.type.code + 1 == event.type.code or (
+            entered.type.name == "execveat" and event.type.name == "execve"
+        ):
+            return entered
+        return None
+
+
+def _discard(thread: Thread, number: int) -> None:
+    thread.fds.pop(number, None)
+
+
+def copy_fds(source: Thread) -> dict[int, Fd]:
+    """Descriptors of a process as its new child has them."""
+    copies = {number: structs.replace(fd) for number, fd in source.fds.items()}
+    for fd in copies.values():
+        fd.is_cloned = True
+    return copies
+
+
+Handler = Callable[[Tables, Event], None]

@@ -1,0 +1,168 @@
+"""Users and groups: passwd and group files of the host and, when they appear, of containers.
+
+Files are read whole, small, and only when the hot thread meets an id it has not seen: the host's
+again when they changed (looked at once a second of event time), a container's once for each new id.
+Source: spec/state-tracking.md section 9; passwd(5), group(5).
+"""
+
+import os
+from pathlib import Path
+
+from exporter.events.container import Group, User
+from exporter.events.host import Host
+from exporter.events.thread import UNKNOWN_ID, Thread
+from exporter.state.counters import StateCounters
+
+_CHECK_INTERVAL_NS = 1_000_000_000
+_MAX_FILE_BYTES = 1 << 20
+_MAX_READS_PER_SECOND = 20
+"""Container files read in one second of event time; more ids than that stay unknown until later."""
+
+_MAX_ENTRIES = 65536
+"""Container users kept; past it the table of containers is dropped and learned anew."""
+
+
+class Users:
+    """Keeps `host.users` and `host.groups`.
+
+    etc: the host's /etc. proc_root: /proc through which containers' files are read; empty in
+    captures, where nothing is read.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        counters: StateCounters,
+        etc: str | Path = "/etc",
+        proc_root: str | Path = "/proc",
+    ) -> None:
+        self.host = host
+        self.counters = counters
+        self._passwd = str(Path(etc) / "passwd")
+        self._group = str(Path(etc) / "group")
+        self._proc_root = str(proc_root)
+        self._stamps: tuple[int, int] = (-1, -1)
+        self._checked_ns = 0
+        self._window_ns = 0
+        self._window_reads = 0
+        self._tried: set[tuple[bytes, bool, int]] = set()
+
+    def load_host(self) -> None:
+        """Read the host's files if they changed since the last time."""
+        stamps = (_stamp(self._passwd), _stamp(self._group))
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        users = {(b"", user.uid): user for user in read_passwd(self._passwd)}
+        groups = {(b"", group.gid): group for group in read_groups(self._group)}
+        users.setdefault((b"", 0), User(uid=0, gid=0, name=b"root", home=b"/root"))
+        for key in [key for key in self.host.users if not key[0]]:
+            del self.host.users[key]
+        for gkey in [key for key in self.host.groups if not key[0]]:
+            del self.host.groups[gkey]
+        self.host.users.update(users)
+        self.host.groups.update(groups)
+        self.counters.users_read += 1
+
+    def tick(self, now_ns: int) -> None:
+        """Look at the host's files again when a second of event time has passed."""
+        if now_ns - self._checked_ns >= _CHECK_INTERVAL_NS:
+            self._checked_ns = now_ns
+            self.load_host()
+
+    def ensure(self, thread: Thread, now_ns: int) -> None:
+        """Learn the names of a thread's user and group if its container has not shown them yet."""
+        container = thread.container_id
+        if not container or not self._proc_root:
+            return
+        host = self.host
+        if thread.uid != UNKNOWN_ID and (container, thread.uid) not in host.users:
+            self._learn(thread, now_ns, is_group=False, number=thread.uid)
+        if thread.gid != UNKNOWN_ID and (container, thread.gid) not in host.groups:
+            self._learn(thread, now_ns, is_group=True, number=thread.gid)
+
+    def forget_container(self, container: bytes) -> None:
+        """Drop everything of a container that is gone."""
+        for key in [key for key in self.host.users if key[0] == container]:
+            del self.host.users[key]
+        for gkey in [key for key in self.host.groups if key[0] == container]:
+            del self.host.groups[gkey]
+        self._tried = {key for key in self._tried if key[0] != container}
+
+    def _learn(self, thread: Thread, now_ns: int, *, is_group: bool, number: int) -> None:
+        container = thread.container_id
+        key = (container, is_group, number)
+        if key in self._tried:
+            return
+        if now_ns - self._window_ns >= _CHECK_INTERVAL_NS:
+            self._window_ns = now_ns
+            self._window_reads = 0
+        if self._window_reads >= _MAX_READS_PER_SECOND:
+            self.counters.users_limited += 1
+            return
+        self._window_reads += 1
+        if len(self._tried) >= _MAX_ENTRIES:
+            self._tried.clear()
+            self._forget_containers()
+        self._tried.add(key)
+        etc = f"{self._proc_root}/{thread.tid}/root/etc"
+        if is_group:
+            for group in read_groups(f"{etc}/group"):
+                self.host.groups[container, group.gid] = group
+        else:
+            for user in read_passwd(f"{etc}/passwd"):
+                self.host.users[container, user.uid] = user
+        self.counters.users_read += 1
+
+    def _forget_containers(self) -> None:
+        for key in [key for key in self.host.users if key[0]]:
+            del self.host.users[key]
+        for gkey in [key for key in self.host.groups if key[0]]:
+            del self.host.groups[gkey]
+
+
+def read_passwd(path: str) -> list[User]:
+    """Users of a passwd file; the first line of an id wins. Unreadable files give none."""
+    found: dict[int, User] = {}
+    for fields in _lines(path, 7):
+        uid, gid = fields[2], fields[3]
+        if uid.isdigit() and gid.isdigit():
+            user = User(uid=int(uid), gid=int(gid), name=fields[0], home=fields[5], shell=fields[6])
+            found.setdefault(user.uid, user)
+    return list(found.values())
+
+
+def read_groups(path: str) -> list[Group]:
+    """Groups of a group file; the first line of an id wins. Unreadable files give none."""
+    found: dict[int, Group] = {}
+    for fields in _lines(path, 4):
+        if fields[2].isdigit():
+            group = Group(gid=int(fields[2]), name=fields[0])
+            found.setdefault(group.gid, group)
+    return list(found.values())
+
+
+def _lines(path: str, width: int) -> list[list[bytes]]:
+    """Fields of each line with enough of them; NSS entries (+ and -) and comments left out."""
+    try:
+        # A container chooses this file's content and kind: never wait on a FIFO, never follow a
+        # link out of its root at the last step, never read more than a bound.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        file = os.open(path, flags)
+    except OSError:
+        return []
+    try:
+        data = os.read(file, _MAX_FILE_BYTES)
+    except OSError:
+        return []
+    finally:
+        os.close(file)
+    rows = [line.split(b":") for line in data.splitlines() if line[:1] not in {b"+", b"-", b"#"}]
+    return [row for row in rows if len(row) >= width]
+
+
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - once a second in the hot thread
+    except OSError:
+        return 0
