@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last steps of every record: attachments, header, hand over to the ring buffer. */
+#pragma once
+
+/* Start of an attachment; its length is set by close_attachment once it is known. */
+static inline void open_attachment(struct scratch *s, u32 kind)
+{
+	*(u32 *)tail_of(s) = kind;
+	s->off += 4;
+}
+
+static inline void close_attachment(struct scratch *s, u64 start)
+{
+	u32 len = s->off - start - 4;
+
+	BOUND(start, 0x7fff);
+	*(u16 *)(s->data + start + 2) = len;
+}
+
+/* Entry of a socket: local end first, as in fd lists of captures. */
+static inline void append_socket_entry(struct scratch *s, u64 sk)
+{
+	u8 *out = tail_of(s);
+	u16 family = read_u16(sk + OFF_SOCK_FAMILY);
+	u16 protocol = read_u16(sk + OFF_SOCK_PROTOCOL);
+	bool listening = read_u8(sk + OFF_SOCK_STATE) == TCP_LISTEN;
+	u8 l4 = protocol == 6 ? 2 : protocol == 17 ? 3 : protocol == 1 || protocol == 58 ? 4 : 5;
+
+	if (family == AF_INET && listening) {
+		out[0] = FD_IPV4_LISTEN;
+		*(u32 *)(out + 1) = read_u32(sk + OFF_SOCK_SADDR);
+		*(u16 *)(out + 5) = local_port(sk);
+		out[7] = l4;
+		s->off += 8;
+	} else if (family == AF_INET) {
+		out[0] = FD_IPV4;
+		*(u32 *)(out + 1) = read_u32(sk + OFF_SOCK_SADDR);
+		*(u32 *)(out + 5) = read_u32(sk + OFF_SOCK_DADDR);
+		*(u16 *)(out + 9) = local_port(sk);
+		*(u16 *)(out + 11) = remote_port(sk);
+		out[13] = l4;
+		s->off += 14;
+	} else if (family == AF_INET6 && listening) {
+		out[0] = FD_IPV6_LISTEN;
+		read_kernel(out + 1, 16, sk + OFF_SOCK_V6_SADDR);
+		*(u16 *)(out + 17) = local_port(sk);
+		out[19] = l4;
+		s->off += 20;
+	} else if (family == AF_INET6) {
+		out[0] = FD_IPV6;
+		read_kernel(out + 1, 16, sk + OFF_SOCK_V6_SADDR);
+		read_kernel(out + 17, 16, sk + OFF_SOCK_V6_DADDR);
+		*(u16 *)(out + 33) = local_port(sk);
+		*(u16 *)(out + 35) = remote_port(sk);
+		out[37] = l4;
+		s->off += 38;
+	} else if (family == AF_UNIX) {
+		u64 peer = read_u64(sk + OFF_UNIX_PEER);
+		u32 len;
+
+		out[0] = FD_UNIX;
+		*(u64 *)(out + 1) = sk;
+		*(u64 *)(out + 9) = peer;
+		len = append_unix_path(s, out + 19, sk);
+		if (len == 1)
+			len = append_unix_path(s, out + 19, peer);
+		*(u16 *)(out + 17) = len - 1;
+		s->off += 19 + len - 1;
+	} else {
+		out[0] = family == AF_NETLINK ? FD_NETLINK : FD_UNKNOWN;
+		*(u16 *)(out + 1) = 0;
+		s->off += family == AF_NETLINK ? 3 : 1;
+	}
+}
+
+/* One attachment a run: path of a directory, or facts of a descriptor. Paths are walked in this
+ * program only, whoever asked for them. Runs again until all are done. */
+int step_attach(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = this_scratch();
+	u64 index, start, path, file = 0, inode = 0, sk;
+	u32 kind, mode, type = 0, len;
+	s32 fd;
+
+	if (!s)
+		return 0;
+	index = s->att_done;
+	s->att_done += 1;
+	kind = s->att_kind[index & 3];
+	fd = s->att_fd[index & 3];
+	start = s->off;
+	if (kind == ATTACH_CWD) {
+		path = read_u64(s->task + OFF_TASK_FS) + OFF_FS_PWD;
+	} else {
+		file = file_of(s->task, fd);
+		if (!file)
+			goto next;
+		path = file + OFF_FILE_PATH;
+	}
+	open_attachment(s, kind);
+	if (kind == ATTACH_FD) {
+		inode = read_u64(file + OFF_FILE_INODE);
+		mode = read_u16(inode + OFF_INODE_MODE) & S_IFMT;
+		*(u64 *)tail_of(s) = (s64)fd;
+		s->off += 8;
+		*(u64 *)tail_of(s) = read_u64(inode + OFF_INODE_INO);
+		s->off += 8;
+		if (mode == S_IFSOCK) {
+			sk = read_u64(read_u64(file + OFF_FILE_PRIVATE) + OFF_SOCKET_SK);
+			append_socket_entry(s, sk);
+			goto close;
+		}
+		type = mode == S_IFDIR ? FD_DIRECTORY
+		       : mode == S_IFIFO ? FD_PIPE
+		       : mode ? FD_FILE_V2 : FD_UNSUPPORTED;
+		*tail_of(s) = type;
+		s->off += 1;
+		if (type == FD_FILE_V2) {
+			*(u32 *)tail_of(s) = (read_u32(file + OFF_FILE_FLAGS) & OPEN_NATIVE_MASK) |
+					     overlay_layer(inode);
+			s->off += 4;
+		}
+		s->off += 2; /* room for the length of the name */
+	}
+	len = append_path(s, read_u64(path + OFF_PATH_DENTRY), read_u64(path + OFF_PATH_MNT));
+	if (kind == ATTACH_FD) {
+		u64 at = s->off - 2;
+
+		BOUND(at, 0x7fff);
+		*(u16 *)(s->data + at) = len;
+	}
+	s->off += len;
+	if (type == FD_FILE_V2) {
+		*(u32 *)tail_of(s) = device_of(inode);
+		s->off += 4;
+	}
+close:
+	close_attachment(s, start);
+next:
+	if (s->att_done < s->natt)
+		steps.call(ctx, STEP_ATTACH);
+	steps.call(ctx, STEP_FINISH);
+	s->busy = 0;
+	count_reason(REASON_NO_STEP);
+	return 0;
+}
+
+static inline void fill_header(struct scratch *s, struct record_header *h)
+{
+	u64 task = s->task;
+	u64 signal = read_u64(task + OFF_TASK_SIGNAL);
+	u64 cred = read_u64(task + OFF_TASK_CRED);
+	u64 parent = read_u64(task + OFF_TASK_REAL_PARENT);
+	u64 leader = read_u64(task + OFF_TASK_LEADER);
+	u64 thread_pid = read_u64(task + OFF_TASK_THREAD_PID);
+	u64 pgrp = read_u64(signal + OFF_SIGNAL_PIDS + 8 * PIDTYPE_PGID);
+	u32 level = read_u32(thread_pid + OFF_PID_LEVEL);
+	u64 nsproxy = read_u64(task + OFF_TASK_NSPROXY);
+
+	h->ts_ns = bpf_ktime_get_ns();
+	h->event_code = s->code;
+	h->nparams = s->nparams;
+	h->tid = read_u32(task + OFF_TASK_PID);
+	h->pid = read_u32(task + OFF_TASK_TGID);
+	h->ptid = read_u32(parent + OFF_TASK_PID);
+	h->ppid = read_u32(parent + OFF_TASK_TGID);
+	h->uid = read_u32(cred + OFF_CRED_EUID);
+	h->gid = read_u32(cred + OFF_CRED_EGID);
+	h->loginuid = loginuid_of(task);
+	h->sid = pid_number(read_u64(signal + OFF_SIGNAL_PIDS + 8 * PIDTYPE_SID), 0);
+	h->pgid = pid_number(pgrp, 0);
+	h->pidns_level = level;
+	if (level) {
+		h->vtid = pid_number(thread_pid, level);
+		h->vpid = pid_number(read_u64(leader + OFF_TASK_THREAD_PID), level);
+		h->vpgid = pid_number(pgrp, level);
+	} else {
+		h->vtid = h->tid;
+		h->vpid = h->pid;
+		h->vpgid = h->pgid;
+	}
+	h->tty = tty_of(signal);
+	h->mntns = nsproxy ? read_u32(read_u64(nsproxy + OFF_NSPROXY_MNT) + OFF_MNTNS_INUM) : 0;
+	h->cpu = bpf_get_smp_processor_id();
+	h->start_boottime_ns = read_u64(leader + OFF_TASK_START_BOOTTIME);
+	h->cgroup_id = read_u64(read_u64(read_u64(read_u64(task + OFF_TASK_CGROUPS) +
+						  OFF_CSS_SET_DFL) + OFF_CGROUP_KN) + OFF_KN_ID);
+	read_kernel(h->comm, sizeof(h->comm), task + OFF_TASK_COMM);
+}
+
+int step_finish(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = this_scratch();
+	struct record_header *h;
+	struct event_counters *count;
+	u8 *data; /* bcc looks at the argument's type and must find a pointer */
+	bool lost = false;
+	u64 size;
+	u32 code;
+
+	if (!s)
+		return 0;
+	data = s->data;
+	h = (struct record_header *)data;
+	fill_header(s, h);
+	size = s->off;
+	h->record_len = size;
+	h->attachments_len = size - s->params_end;
+	h->flags = s->flags;
+	code = s->code;
+	BOUND(size, 0x7fff);
+	if (events.ringbuf_output(data, size, 0))
+		lost = true;
+	count = counters.lookup(&code);
+	if (count) {
+		if (lost)
+			count->dropped += 1;
+		else
+			count->submitted += 1;
+		if (s->flags)
+			count->truncated += 1;
+	}
+	s->busy = 0;
+	return 0;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layout of a ring buffer record and of the scratch memory in which it is built.
+ *
+ * A record is: struct record_header, u16 length of each parameter, the parameter bytes back to
+ * back, then attachments (u16 kind, u16 length, bytes). exporter/sources/probe/record.py holds the
+ * same layout for the reader; a test compares the two.
+ */
+#pragma once
+
+struct record_header {
+	u64 ts_ns; /* monotonic clock */
+	u32 record_len;
+	u16 event_code;
+	u16 nparams;
+	u32 tid;
+	u32 pid;
+	u32 ptid;
+	u32 vtid;
+	u32 vpid;
+	u32 uid;
+	u32 gid;
+	u32 loginuid;
+	u32 sid;
+	u32 pgid;
+	u32 vpgid;
+	u32 tty;
+	u32 mntns;
+	u16 cpu;
+	u16 flags; /* RECORD_* */
+	u64 start_boottime_ns;
+	u64 cgroup_id;
+	u8 comm[16];
+	u16 pidns_level;
+	u16 attachments_len;
+	u32 ppid;
+} __attribute__((packed));
+
+#define RECORD_TRUNCATED_ARGS (1 << 0)
+#define RECORD_TRUNCATED_ENV (1 << 1)
+#define RECORD_TRUNCATED_PATH (1 << 2)
+#define RECORD_TRUNCATED_CGROUPS (1 << 3)
+
+/* Attachment kinds. */
+#define ATTACH_CWD 1
+#define ATTACH_DIRFD 2
+#define ATTACH_DIRFD2 3
+#define ATTACH_FD 4
+
+/* Kinds of descriptor in an ATTACH_FD entry: numbers of the capture format's fd list. */
+#define FD_UNKNOWN 0
+#define FD_DIRECTORY 2
+#define FD_IPV4 3
+#define FD_IPV6 4
+#define FD_IPV4_LISTEN 5
+#define FD_IPV6_LISTEN 6
+#define FD_PIPE 7
+#define FD_UNIX 8
+#define FD_UNSUPPORTED 10
+#define FD_NETLINK 15
+#define FD_FILE_V2 16
+
+/* Facts that the probe adds to a word of native open flags; user bits up there are masked off. */
+#define OPEN_NATIVE_MASK 0x0fffffff
+#define OPEN_CREATED (1u << 28)
+#define OPEN_UPPER_LAYER (1u << 29)
+#define OPEN_LOWER_LAYER (1u << 30)
+
+/* The same for clone flags: the exit signal's byte makes room. */
+#define CLONE_CHILD_IN_PIDNS 1u
+
+#define STRING_MAX 4096
+#define RECORD_MASK 0x7fff
+#define MAX_ATTACH 4
+
+/* One per CPU. `data` is larger than RECORD_MASK by the longest single write, so that a masked
+ * offset is always inside, whatever the verifier believes about it. */
+struct scratch {
+	u8 data[RECORD_MASK + 1 + STRING_MAX];
+	u8 path[STRING_MAX + 256];
+	u64 args[8]; /* the system call's arguments; 6 are used */
+	s64 ret;
+	u64 ops;
+	u64 task;
+	u64 aux; /* hook argument: linux_binprm, or the failed exec's vector */
+	u32 busy;
+	u32 off;
+	u32 code;
+	u32 nparams;
+	u32 next; /* index into `steps` for programs that are used by several events */
+	u32 flags;
+	u32 param; /* next parameter to write */
+	u32 natt;
+	u32 att_done;
+	s32 att_fd[MAX_ATTACH];
+	u32 att_kind[MAX_ATTACH];
+	u32 params_end;
+	u32 path_pos;
+};

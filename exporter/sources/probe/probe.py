@@ -1,0 +1,274 @@
+"""Probe: live events of this kernel, through raw tracepoints and a BPF ring buffer.
+
+Takes a choice of events and a scope, gives the bytes of records (`decode.py` makes events of
+them). The probe's code is compiled by bcc in a child process; see launch.py.
+"""
+
+import os
+import platform
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+
+from exporter.errors import ProbeError
+from exporter.events.table import event_type
+from exporter.sources.probe import btf, kernel, launch, offsets, scope, source_text
+from exporter.sources.probe.syscalls import (
+    CALLS,
+    PROCEXIT,
+    encode_ops,
+    native_numbers,
+)
+
+DEFAULT_RING_BYTES = 8 << 20
+MIN_KERNEL = (5, 8)
+
+REASONS = ("ia32", "scratch_busy", "no_step", "scope_full")
+"""Reasons counted beside lost events, in the order of bpf/maps.h."""
+
+_COUNTERS = struct.Struct("<QQQ")
+_SYSCALL_INFO = struct.Struct("<IIIIQ")
+
+
+class ProbeOptions(Struct, kw_only=True, frozen=True):
+    """What to load.
+
+    syscalls: names of system calls to report, None for all that are known; successful execs are
+    reported with execve or execveat. procexit: report the end of threads. ring_bytes: size of the
+    ring buffer, a power of two. scope_cgroup: directory of the only cgroup subtree to look at.
+    scope_pid: the only process to look at, with its descendants.
+    """
+
+    syscalls: frozenset[str] | None = None
+    procexit: bool = True
+    ring_bytes: int = DEFAULT_RING_BYTES
+    scope_cgroup: Path | None = None
+    scope_pid: int | None = None
+
+
+class EventCount(Struct, frozen=True):
+    """What became of the events of one code since the start.
+
+    truncated ones are among the submitted or dropped ones.
+    """
+
+    submitted: int
+    dropped: int
+    truncated: int
+
+
+class ProbeCounters(Struct, frozen=True):
+    """Counted in the kernel: by event code, and what could not be reported by reason."""
+
+    events: Mapping[int, EventCount]
+    reasons: Mapping[str, int]
+
+    @property
+    def dropped(self) -> int:
+        """Events lost because the ring was full."""
+        return sum(count.dropped for count in self.events.values())
+
+
+class Probe:
+    """The loaded probe. Records come from `poll` between `open` and `close`."""
+
+    def __init__(self, options: ProbeOptions | None = None) -> None:
+        self.options = options or ProbeOptions()
+        self._links: list[int] = []
+        self._maps: dict[str, int] = {}
+        self._programs: dict[str, int] = {}
+        self._ring: kernel.Ring | None = None
+        self._codes: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether events are being received."""
+        return bool(self._links)
+
+    @property
+    def fd(self) -> int:
+        """Descriptor that becomes readable when records wait (for select or epoll)."""
+        return self._open_ring().fd
+
+    def open(self) -> None:
+        """Compile, load and attach. Raises ProbeError; nothing stays loaded then."""
+        check_kernel(platform.release())
+        wanted = self._wanted_calls()
+        if str(Path("/proc/self/ns/pid").readlink()) != f"pid:[{_INITIAL_PIDNS}]":
+            raise ProbeError(
+                "Lanner runs in a pid namespace of its own and could not tell its own events",
+                code="E_PIDNS",
+                hint="run it in the host's pid namespace (hostPID: true, --pid=host)",
+            )
+        try:
+            self._load(wanted)
+            self._fill(wanted)
+            self._ring = kernel.Ring(self._maps["events"])
+            for program, tracepoint in source_text.HOOKS.items():
+                self._links.append(kernel.attach(tracepoint, self._programs[program]))
+            self._seed_scope()
+        except BaseException:
+            self.close()
+            raise
+
+    def _wanted_calls(self) -> dict[str, int]:
+        """Wanted system calls -> native number."""
+        numbers = native_numbers(source_text.architecture())
+        chosen = self.options.syscalls
+        if chosen is None:
+            return numbers
+        unknown = sorted(chosen - CALLS.keys())
+        if unknown:
+            raise ProbeError(
+                f"the probe cannot report {', '.join(unknown)}",
+                code="E_SYSCALL",
+                hint=f"it knows {', '.join(sorted(CALLS))}",
+            )
+        return {name: number for name, number in numbers.items() if name in chosen}
+
+    def _load(self, wanted: Mapping[str, int]) -> None:
+        options = self.options
+        page = os.sysconf("SC_PAGE_SIZE")
+        if options.ring_bytes < page or options.ring_bytes & (options.ring_bytes - 1):
+            raise ProbeError(
+                f"a ring buffer of {options.ring_bytes} bytes is not possible",
+                code="E_RING_SIZE",
+                hint=f"use a power of two of at least {page}",
+            )
+        directory = source_text.locate_bpf()
+        events = {CALLS[name].event for name in wanted}
+        if "execveat" in wanted:
+            events.add(CALLS["execve"].event)
+        if options.procexit:
+            events.add(PROCEXIT)
+        self._codes = tuple(sorted(event_type(event).code for event in events))
+        with launch.CompileChild(directory) as child:
+            types = btf.read_vmlinux(offsets.STRUCTS)
+            cgroup = None
+            if options.scope_cgroup is not None:
+                subsystems = offsets.cgroup_subsystems(types)
+                cgroup = scope.resolve_cgroup(options.scope_cgroup, subsystems)
+            text = source_text.build_text(
+                directory,
+                offsets.define_offsets(types),
+                ring_bytes=options.ring_bytes,
+                cpus=source_text.possible_cpus(_POSSIBLE_CPUS.read_text()),
+                wanted=frozenset(events),
+                scope_cgroup=cgroup,
+                has_scope_pid=options.scope_pid is not None,
+            )
+            self._programs, self._maps = child.load(
+                text,
+                ["-Wno-address-of-packed-member"],
+                [*source_text.PROGRAMS, *source_text.HOOKS],
+                source_text.MAPS,
+            )
+
+    def _fill(self, wanted: Mapping[str, int]) -> None:
+        steps = self._maps["steps"]
+        for program, step in source_text.PROGRAMS.items():
+            kernel.update_map(
+                steps, struct.pack("<I", step), struct.pack("<I", self._programs[program])
+            )
+        for name, number in wanted.items():
+            call = CALLS[name]
+            event = event_type(call.event)
+            info = _SYSCALL_INFO.pack(
+                event.code, len(event.params), call.step, call.flags, encode_ops(call.ops)
+            )
+            kernel.update_map(self._maps["syscalls"], struct.pack("<I", number), info)
+
+    def _seed_scope(self) -> None:
+        """Once more after the first pass: forks before the probe was attached are caught then."""
+        if self.options.scope_pid is None:
+            return
+        seeded: set[int] = set()
+        while True:
+            tree = scope.descendants(self.options.scope_pid)
+            if tree <= seeded:
+                return
+            for pid in tree - seeded:
+                kernel.update_map(self._maps["scope_pids"], struct.pack("<I", pid), b"\1")
+            seeded |= tree
+
+    def _open_ring(self) -> kernel.Ring:
+        if self._ring is None:
+            raise ProbeError("the probe is not open", code="E_CLOSED")
+        return self._ring
+
+    def poll(self, timeout_ms: int) -> list[bytes]:
+        """Records that wait, in the order of submission; waits for the first at most so long."""
+        return self._open_ring().take(timeout_ms)
+
+    def drain(self) -> list[bytes]:
+        """Everything that is still in the ring, without waiting."""
+        return self._open_ring().take_all()
+
+    def detach(self) -> None:
+        """Stop producing; what is in the ring can still be read by `drain`."""
+        while self._links:
+            os.close(self._links.pop())
+
+    def close(self) -> None:
+        """Detach and release everything; may be called twice."""
+        self.detach()
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+        for fds in (self._programs, self._maps):
+            while fds:
+                os.close(fds.popitem()[1])
+
+    def counters(self) -> ProbeCounters:
+        """Sums over all CPUs; only codes that this probe can emit."""
+        cpus = source_text.possible_cpus(_POSSIBLE_CPUS.read_text())
+        events = {}
+        for code in self._codes:
+            data = self._read("counters", code, _COUNTERS.size * cpus)
+            sums = [sum(column) for column in zip(*_COUNTERS.iter_unpack(data), strict=True)]
+            events[code] = EventCount(*sums)
+        reasons = {
+            name: sum(struct.unpack(f"<{cpus}Q", self._read("reasons", index, 8 * cpus)))
+            for index, name in enumerate(REASONS)
+        }
+        return ProbeCounters(events, reasons)
+
+    def _read(self, name: str, key: int, size: int) -> bytes:
+        if name not in self._maps:
+            raise ProbeError("the probe is not open", code="E_CLOSED")
+        data = kernel.read_map(self._maps[name], struct.pack("<I", key), size)
+        if data is None:
+            raise ProbeError(f"the probe's map {name} has no element {key}", code="E_MAP")
+        return data
+
+
+_INITIAL_PIDNS = 0xEFFFFFFC
+_POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
+
+
+def check_kernel(release: str) -> None:
+    """Raises ProbeError for kernels without the BPF ring buffer."""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    if match and (int(match[1]), int(match[2])) < MIN_KERNEL:
+        raise ProbeError(
+            f"the kernel {release} is too old for the probe",
+            code="E_KERNEL",
+            hint="use Linux 5.8 or newer",
+        )

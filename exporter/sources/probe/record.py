@@ -1,0 +1,99 @@
+"""Layout of a record in the ring buffer, and which of its parameters hold native kernel values.
+
+A record is the header below, one u16 length a parameter, the parameter bytes back to back, then
+attachments (u16 kind, u16 length, bytes). Parameters are in the order and under the encodings of
+the event table; strings end in NUL, `args`, `env` and `cgroups` hold NUL-terminated strings.
+bpf/layout.h holds the same layout; tests/sources/probe/test_record.py compares the two.
+
+Attachments:
+
+- CWD, DIRFD, DIRFD2: an absolute path without NUL: the working directory (after the call: for
+  chdir and fchdir that is the new one), and the directories
+  behind the first and second directory descriptor of a relative path argument.
+- FD: an entry of a capture's fd list (s64 fd, u64 inode, u8 type, then by type), with local end
+  first for sockets, *native* open flags, and type 10 with a name such as `[eventfd]` for anonymous
+  inodes.
+
+Native values (NATIVE_PARAMS): flag words and enumerators are those of the running kernel and are
+translated to the event table's when somebody reads them. In open flags three bits that the kernel
+does not use carry what the probe knows of the file: OPEN_CREATED, OPEN_UPPER_LAYER,
+OPEN_LOWER_LAYER. In clone flags bit 0 (CLONE_CHILD_IN_PIDNS) stands for CHILD_IN_PIDNS; the exit
+signal's byte is cleared, except CLONE_NEWTIME (0x80) of clone3. Everything else is as in captures:
+`mode` of the open family and of chmod is masked as users of these fields expect, execve's `flags`
+and creat's `creat_flags` hold the event table's bits, DYN parameters start with their variant.
+Capability sets are the kernel's bit sets, whose numbers equal the event table's.
+"""
+
+from enum import IntEnum
+from struct import Struct
+
+HEADER = Struct("<QIHHIIIIIIIIIIIIIHHQQ16sHHI")
+"""ts_ns, record_len, event_code, nparams, tid, pid, ptid, vtid, vpid, uid, gid, loginuid, sid,
+pgid, vpgid, tty, mntns, cpu, flags, start_boottime_ns, cgroup_id, comm, pidns_level,
+attachments_len, ppid."""
+
+HEADER_FIELDS = (
+    "ts_ns",
+    "record_len",
+    "event_code",
+    "nparams",
+    "tid",
+    "pid",
+    "ptid",
+    "vtid",
+    "vpid",
+    "uid",
+    "gid",
+    "loginuid",
+    "sid",
+    "pgid",
+    "vpgid",
+    "tty",
+    "mntns",
+    "cpu",
+    "flags",
+    "start_boottime_ns",
+    "cgroup_id",
+    "comm",
+    "pidns_level",
+    "attachments_len",
+    "ppid",
+)
+"""Names of the header's members in C, in order."""
+
+
+class Attachment(IntEnum):
+    """Kinds of attachment."""
+
+    CWD = 1
+    DIRFD = 2
+    DIRFD2 = 3
+    FD = 4
+
+
+OPEN_NATIVE_MASK = 0x0FFFFFFF
+OPEN_CREATED = 1 << 28
+OPEN_UPPER_LAYER = 1 << 29
+OPEN_LOWER_LAYER = 1 << 30
+CLONE_CHILD_IN_PIDNS = 1 << 0
+
+NATIVE_PARAMS: dict[str, tuple[str, ...]] = {
+    "PPME_SYSCALL_OPEN_X": ("flags",),
+    "PPME_SYSCALL_OPENAT_2_X": ("flags",),
+    "PPME_SYSCALL_OPENAT2_X": ("flags", "resolve"),
+    "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": ("flags",),
+    "PPME_SOCKET_SOCKET_X": ("domain", "flags"),
+    "PPME_SOCKET_ACCEPT4_6_X": ("flags",),
+    "PPME_SYSCALL_DUP3_X": ("flags",),
+    "PPME_SYSCALL_UNLINKAT_2_X": ("flags",),
+    "PPME_SYSCALL_LINKAT_2_X": ("flags",),
+    "PPME_SYSCALL_RENAMEAT2_X": ("flags",),
+    "PPME_SYSCALL_CLONE_20_X": ("flags",),
+    "PPME_SYSCALL_CLONE3_X": ("flags",),
+    "PPME_SYSCALL_FORK_20_X": ("flags",),
+    "PPME_SYSCALL_VFORK_20_X": ("flags",),
+    "PPME_SYSCALL_PTRACE_X": ("request",),
+}
+"""Event id -> parameters whose value is the running kernel's, not the event table's. Those of the
+open family, socket, accept4 and dup3 are open(2) flag words (SOCK_NONBLOCK and SOCK_CLOEXEC equal
+O_NONBLOCK and O_CLOEXEC)."""

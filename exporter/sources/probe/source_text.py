@@ -1,0 +1,108 @@
+"""The C text that is compiled: constants for this kernel and this start, then bpf/probe.c.
+
+The files lie in bpf/ beside the package in a checkout, and in exporter/bpf in an installed wheel.
+"""
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import exporter
+from exporter.errors import ProbeError
+from exporter.events.table import event_type, load_event_table
+from exporter.sources.probe.scope import CgroupScope
+from exporter.sources.probe.syscalls import CLONE, EXECVE, PROCEXIT, Step
+
+_PACKAGE = Path(exporter.__file__).parent
+
+PROGRAMS: dict[str, Step] = {f"step_{step.name.lower()}": step for step in Step}
+"""Function in bpf/ -> index in the program array."""
+
+HOOKS = {
+    "hook_sys_exit": "sys_exit",
+    "hook_exec": "sched_process_exec",
+    "hook_fork": "sched_process_fork",
+    "hook_exit": "sched_process_exit",
+}
+"""Function in bpf/ -> raw tracepoint that it is attached to."""
+
+MAPS = ("events", "syscalls", "steps", "counters", "reasons", "scope_pids")
+
+EVENT_CODES = max(event.code for event in load_event_table().events) + 1
+
+
+def locate_bpf() -> Path:
+    """Directory of the probe's C files. Raises ProbeError when the installation lacks it."""
+    for candidate in (_PACKAGE / "bpf", _PACKAGE.parent / "bpf"):
+        if (candidate / "probe.c").is_file():
+            return candidate
+    raise ProbeError(
+        "the probe's C files are not installed",
+        code="E_INSTALL",
+        hint=f"reinstall Lanner: {_PACKAGE / 'bpf'} is missing",
+    )
+
+
+def architecture() -> str:
+    """x86_64 or aarch64. Raises ProbeError on anything else."""
+    machine = platform.machine()
+    if machine not in ("x86_64", "aarch64"):
+        raise ProbeError(
+            f"the probe does not know the processor architecture {machine}",
+            code="E_ARCH",
+            hint="use x86_64 or aarch64",
+        )
+    return machine
+
+
+def possible_cpus(text: str) -> int:
+    """Number of CPU ids that may appear, from the kernel's list format such as "0-3,8"."""
+    return max(int(part.rpartition("-")[2]) for part in text.strip().split(",")) + 1
+
+
+def _inline(directory: Path, name: str, seen: set[str]) -> str:
+    """The file with its quoted includes put in place, each once: bcc compiles one text."""
+    if name in seen:
+        return ""
+    seen.add(name)
+    text = (directory / name).read_text()
+    text = text.replace("#pragma once\n", "")
+    body = re.sub(
+        r'^#include "([^"]+)"\n', lambda m: _inline(directory, m[1], seen), text, flags=re.MULTILINE
+    )
+    return f'#line 1 "{name}"\n{body}' if name != "probe.c" else body
+
+
+def build_text(
+    directory: Path,
+    offsets: str,
+    *,
+    ring_bytes: int,
+    cpus: int,
+    wanted: frozenset[str],
+    scope_cgroup: CgroupScope | None,
+    has_scope_pid: bool,
+) -> str:
+    """The whole C text. wanted: event ids; ring_bytes: a power of two times the page size."""
+    page_size = os.sysconf("SC_PAGE_SIZE")
+    lines = [
+        f"#define PAGE_SIZE {page_size}",
+        f"#define RING_PAGES {ring_bytes // page_size}",
+        f"#define CPUS {cpus}",
+        f"#define EVENT_CODES {EVENT_CODES}",
+        f"#define SELF_TGID {os.getpid()}",
+    ]
+    for name, event_id in (("EXECVE", EXECVE), ("PROCEXIT", PROCEXIT), ("CLONE", CLONE)):
+        if event_id in wanted:
+            event = event_type(event_id)
+            lines.append(f"#define CODE_{name} {event.code}")
+            lines.append(f"#define NPARAMS_{name} {len(event.params)}")
+    if scope_cgroup is not None:
+        lines.append(f"#define SCOPE_CGROUP_ID {scope_cgroup.cgroup_id}ull")
+        lines.append(f"#define SCOPE_CGROUP_LEVEL {scope_cgroup.level}")
+        if scope_cgroup.subsystem is not None:
+            lines.append(f"#define SCOPE_CGROUP_SUBSYS {scope_cgroup.subsystem}")
+    if has_scope_pid:
+        lines.append("#define SCOPE_PID 1")
+    return "\n".join(lines) + "\n" + offsets + _inline(directory, "probe.c", set())
