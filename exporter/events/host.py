@@ -27,6 +27,8 @@ class Host(Struct, kw_only=True):
     hostname: bytes = b""
     num_cpus: int = 0
     boot_ts_ns: int = 0
+    first_ts_ns: int = 0
+    """Time of the first event that is no meta event; 0 while none was seen (evt.reltime)."""
     threads: dict[int, Thread] = {}
     users: dict[tuple[bytes, int], User] = {}
     groups: dict[tuple[bytes, int], Group] = {}
