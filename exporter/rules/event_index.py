@@ -114,9 +114,18 @@ def syscalls_of(nodes: Iterable[Node]) -> frozenset[int]:
 
 
 def event_names(codes: Collection[int]) -> list[str]:
-    """Names of these event codes, sorted; generic events stand for all system calls without one."""
+    """Names of these event codes, sorted; generic ones stand for every call without its own."""
     known = {event.code: event for event in load_event_table().events}
-    return sorted({known[code].name for code in codes if "EF_UNUSED" not in known[code].flags})
+    names = {known[code].name for code in codes if "EF_UNUSED" not in known[code].flags}
+    if not _events().generic.isdisjoint(codes):
+        generic = known[min(_events().generic)]
+        names.discard(generic.name)
+        names |= {
+            call.name
+            for call in load_syscall_table().syscalls
+            if generic.id in call.events and call.sc > 0
+        }
+    return sorted(names)
 
 
 class _Index:

@@ -29,6 +29,10 @@ class CatalogueChecks:
         """Check an output template. Raises RuleError."""
         self._format.compile_format(template, source)
 
+    def output_fields(self, template: str, source: str) -> Sequence[str]:
+        """The fields an output template prints, with their arguments. Raises RuleError."""
+        return list(self._format.compile_format(template, source).fields)
+
     def is_field(self, name: str, arg: str | None, source: str) -> bool:
         """Whether conditions of this source may name the field."""
         try:

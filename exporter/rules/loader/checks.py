@@ -3,6 +3,7 @@
 The real checks are `exporter.rules.check` and `exporter.rules.format`; see `catalogue_checks.py`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -27,6 +28,9 @@ class Checks(Protocol):
     def output(self, template: str, source: str) -> None:
         """Check an output template. Raises RuleError."""
 
+    def output_fields(self, template: str, source: str) -> Sequence[str]:
+        """The fields an output template prints, with their arguments. Raises RuleError."""
+
     def is_field(self, name: str, arg: str | None, source: str) -> bool:
         """Whether conditions of this source may name the field."""
 
@@ -45,6 +49,11 @@ class NoChecks:
     def output(self, template: str, source: str) -> None:
         """Every template is fine."""
 
+    def output_fields(self, template: str, source: str) -> Sequence[str]:
+        """Whatever looks like a field after a percent sign."""
+        del source
+        return _TOKEN.findall(template)
+
     def is_field(self, name: str, arg: str | None, source: str) -> bool:
         """Every name is a field."""
         del name, arg, source
@@ -55,6 +64,7 @@ class NoChecks:
         return _SUGGESTED if source == "syscall" else ()
 
 
+_TOKEN = re.compile(r"%[0-9]*([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+(?:\[[^\]]*\])?)")
 _SUGGESTED = (
     "container.id",
     "container.name",
