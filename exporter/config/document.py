@@ -17,7 +17,8 @@ from exporter.errors import ConfigError, Span
 
 Path = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$?\$\{([^}]*)\}")
-_OPTION_KEY = re.compile(r"[^.\[\]]+|\[\d*\]")
+_OPTION_PART = re.compile(r"[^.\[\]]+|\[\d*\]")
+_OPTION_KEY = re.compile(r"[^.\[\]]+(\[\d{0,4}\])*(\.[^.\[\]]+(\[\d{0,4}\])*)*")
 _MAX_DEPTH = 32
 _RESOLVER: Any = yaml.resolver.Resolver()
 
@@ -116,7 +117,8 @@ class _Reader:
         try:
             return self._loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            self._fail(f"not a valid value: {error}", self._span(node))
+            problem = getattr(error, "problem", None) or error
+            self._fail(f"not a valid value: {problem}", self._span(node))
             return None
 
     def _span(self, node: yaml.Node) -> Span:
@@ -142,9 +144,7 @@ def apply_option(document: Document, option: str) -> None:
     The value is YAML, so `key={a: 1}` sets a mapping.
     """
     key, equals, text = option.partition("=")
-    parts = _OPTION_KEY.findall(key)
-    is_key = "".join(parts) == key.replace(".", "") and parts and not parts[0].startswith("[")
-    if not equals or not is_key:
+    if not equals or not _OPTION_KEY.fullmatch(key):
         document.errors.append(
             ConfigError(
                 f'the option "{option}" is no KEY=VALUE',
@@ -161,7 +161,9 @@ def apply_option(document: Document, option: str) -> None:
             ConfigError(f'the value of the option "{option}" is no YAML: {problem}', code="C003")
         )
         return
-    set_option(document, _option_path(document.values, parts), value, f"-o {option}")
+    set_option(
+        document, _option_path(document.values, _OPTION_PART.findall(key)), value, f"-o {option}"
+    )
 
 
 def set_option(document: Document, path: Path, value: Any, option: str) -> None:

@@ -1,0 +1,201 @@
+"""The configuration: every error with its place, all at once; foreign keys; options and flags."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config.load import InvalidConfigError, load_config
+from exporter.config.schema import Config
+from exporter.config.units import parse_duration, parse_size
+from exporter.rules.priority import Priority
+
+ERRORS = Path(__file__).parent / "errors"
+CASES = sorted(path.stem for path in ERRORS.glob("*.yaml"))
+
+
+def errors_of(tmp_path: Path, text: str, *options: str) -> list[str]:
+    """What is said about a file with this text, the file's name left out."""
+    file = tmp_path / "lanner.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(file, options)
+    return [str(error).removeprefix(f"{file}:") for error in caught.value.errors]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_error_has_its_place_and_says_what_was_expected(case: str, monkeypatch) -> None:
+    """Line, column, key, what was expected and what was found, to the letter."""
+    monkeypatch.chdir(ERRORS)
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(Path(f"{case}.yaml"))
+
+    assert f"{caught.value}\n" == (ERRORS / f"{case}.txt").read_text()
+
+
+def test_all_errors_come_at_once(tmp_path) -> None:
+    """A file with three mistakes and an option with one give four errors, in order."""
+    text = "priority: worst\nfoo: 1\ngrpc:\n  history: x\n"
+    places = [error.split(": ")[0] for error in errors_of(tmp_path, text, "json_output=x")]
+
+    assert places == ["1:11", "2:1", "4:12", "error C011"]
+
+
+def test_errors_of_options_name_the_option(tmp_path) -> None:
+    """What -o or a flag set wrong is blamed on it, not on the file."""
+    (error,) = errors_of(tmp_path, "grpc: {history: 3}", "grpc.history=many")
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(None, (), {"--listen": (("http", "listen"), 3)})
+
+    assert error == (
+        "error C011: -o grpc.history=many: grpc.history: expected a whole number; found many"
+    )
+    assert str(caught.value) == "error C011: --listen: http.listen: expected text; found 3"
+
+
+@pytest.mark.parametrize("option", ["json_output", "=1", "a..b=1", "[0]=1", "x=[", "a[x]=1"])
+def test_what_is_no_option_is_refused(option: str) -> None:
+    """An option without key, value or valid YAML is an error, not a crash."""
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(None, [option])
+
+    assert f'option "{option}"' in str(caught.value)
+
+
+def test_flags_win_over_options_win_over_the_file(tmp_path) -> None:
+    """The nearer to the command, the stronger."""
+    file = tmp_path / "lanner.yaml"
+    file.write_text("http: {listen: ':1'}\ngrpc: {history: 1, subscriber_queue: 7}\n")
+    config = load_config(
+        file, ["http.listen=':2'", "grpc.history=2"], {"--listen": (("http", "listen"), ":3")}
+    )
+
+    assert (config.http.listen, config.grpc.history, config.grpc.subscriber_queue) == (":3", 2, 7)
+
+
+def test_options_reach_into_lists() -> None:
+    """`[]` appends, `[0]` replaces, a YAML value sets a whole mapping."""
+    config = load_config(
+        None,
+        [
+            "rules[].disable.rule=A",
+            "rules[]={enable: {tag: t}}",
+            "rules[0].disable.rule=B",
+            "rules_files[]=x.yaml",
+        ],
+    )
+
+    assert [s.model_dump(exclude_none=True) for s in config.rules] == [
+        {"disable": {"rule": "B"}},
+        {"enable": {"tag": "t"}},
+    ]
+    assert config.rules_files == ("x.yaml",)
+
+
+def test_variables_are_expanded_in_the_file(tmp_path) -> None:
+    """${X} is replaced, typed like what it holds unless quoted; $${X} stays; unset is empty."""
+    file = tmp_path / "lanner.yaml"
+    file.write_text(
+        'grpc: {history: "${N}", socket: "${UNSET}"}\n'
+        "outputs_queue:\n  capacity: ${N}\n"
+        "static_fields: {a: '$${N}', b: 'x${S}y'}\n"
+    )
+    config = load_config(file, environ={"N": "12", "S": "1"})
+
+    assert (config.grpc.socket, config.outputs_queue.capacity) == ("", 12)
+    assert config.static_fields == {"a": "${N}", "b": "x1y"}
+
+
+def test_falco_keys_mean_the_same(tmp_path) -> None:
+    """Keys of falco.yaml that Lanner shares are taken as they are."""
+    file = tmp_path / "falco.yaml"
+    file.write_text(
+        "rules_file: /etc/falco/rules.yaml\n"
+        "json_output: true\njson_include_tags_property: false\npriority: INFO\n"
+        "rule_matching: all\ntime_format_iso_8601: true\nbuffer_format_base64: true\n"
+        "append_output:\n- match: {source: syscall, tags: [a]}\n  extra_output: 'x=%proc.name'\n"
+        "  extra_fields: [proc.pid, {k: 'v %proc.name'}]\n- suggested_output: true\n"
+        "stdout_output: {enabled: true}\nlog_level: info\noutputs_queue: {capacity: 5}\n"
+    )
+    config = load_config(file)
+
+    assert config.rules_files == ("/etc/falco/rules.yaml",)
+    assert (config.priority, config.rule_matching) == (Priority.INFORMATIONAL, "all")
+    assert config.append_output[0].extra_fields == ("proc.pid", {"k": "v %proc.name"})
+
+
+def test_no_file_gives_the_defaults(tmp_path) -> None:
+    """Without a file and with an empty one the defaults hold."""
+    file = tmp_path / "empty.yaml"
+    file.write_text("# nothing\n")
+
+    assert load_config(None) == load_config(file) == Config()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda _path: None, "No such file or directory"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is no UTF-8 text"),
+    ],
+)  # fmt: skip
+def test_an_unreadable_file_is_said_so(tmp_path, make, expected: str) -> None:
+    """A missing file, a directory and binary data are one sentence."""
+    path = tmp_path / "lanner.yaml"
+    make(path)
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(path)
+
+    assert str(caught.value) == f"error C000: cannot read the configuration {path}: {expected}"
+
+
+def test_every_key_is_described() -> None:
+    """The schema says what each key means; the reference docs are made of it."""
+
+    def missing(schema: dict[str, Any]) -> list[str]:
+        return [k for k, v in schema.get("properties", {}).items() if "description" not in v]
+
+    schema = Config.model_json_schema()
+
+    assert [missing(part) for part in (schema, *schema["$defs"].values())] == [
+        [] for _ in range(1 + len(schema["$defs"]))
+    ]
+
+
+@given(st.text(max_size=200))
+def test_no_text_crashes_the_loader(tmp_path_factory, text: str) -> None:
+    """Whatever a file holds, the answer is a configuration or errors for a person."""
+    file = tmp_path_factory.mktemp("config") / "lanner.yaml"
+    file.write_text(text, encoding="utf-8", errors="replace")
+    with contextlib.suppress(InvalidConfigError):
+        assert isinstance(load_config(file, environ={}), Config)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8MiB", 8 << 20), ("64kB", 64_000), (4096, 4096), ("1.5 GiB", 3 << 29), ("2K", 2048)],
+)
+def test_sizes(text: object, expected: int) -> None:
+    """Binary and decimal units, and plain bytes."""
+    assert parse_size(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("10s", 10), ("250ms", 0.25), ("1.5m", 90), (3, 3), ("2h", 7200)]
+)
+def test_durations(text: object, expected: float) -> None:
+    """Units from ns to hours, and plain seconds."""
+    assert parse_duration(text) == expected
+
+
+@pytest.mark.parametrize("value", [True, None, "", "5 s s", "-1s", [1]])
+def test_what_is_no_size_or_duration_is_refused(value: object) -> None:
+    """Anything else is a ValueError that says what was expected."""
+    with pytest.raises(ValueError, match="expected a size"):
+        parse_size(value)
+    with pytest.raises(ValueError, match="expected a duration"):
+        parse_duration(value)
