@@ -60,10 +60,10 @@ struct record_header {
 #define FD_FILE_V2 16
 
 /* Facts that the probe adds to a word of native open flags; user bits up there are masked off. */
-#define OPEN_NATIVE_MASK 0x0fffffff
-#define OPEN_CREATED (1u << 28)
-#define OPEN_UPPER_LAYER (1u << 29)
-#define OPEN_LOWER_LAYER (1u << 30)
+#define OPEN_NATIVE_MASK 0x1fffffff
+#define OPEN_CREATED (1u << 29)
+#define OPEN_UPPER_LAYER (1u << 30)
+#define OPEN_LOWER_LAYER (1u << 31)
 
 /* The same for clone flags: the exit signal's byte makes room. */
 #define CLONE_CHILD_IN_PIDNS 1u

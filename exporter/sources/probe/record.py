@@ -15,8 +15,8 @@ Attachments:
   inodes.
 
 Native values (NATIVE_PARAMS): flag words and enumerators are those of the running kernel and are
-translated to the event table's when somebody reads them. In open flags three bits that the kernel
-does not use carry what the probe knows of the file: OPEN_CREATED, OPEN_UPPER_LAYER,
+translated by exporter/events/native.py when somebody reads them. In open flags three bits that the
+kernel does not use carry what the probe knows of the file: OPEN_CREATED, OPEN_UPPER_LAYER,
 OPEN_LOWER_LAYER. In clone flags bit 0 (CLONE_CHILD_IN_PIDNS) stands for CHILD_IN_PIDNS; the exit
 signal's byte is cleared, except CLONE_NEWTIME (0x80) of clone3. Everything else is as in captures:
 `mode` of the open family and of chmod is masked as users of these fields expect, execve's `flags`
@@ -26,6 +26,8 @@ Capability sets are the kernel's bit sets, whose numbers equal the event table's
 
 from enum import IntEnum
 from struct import Struct
+
+from exporter.events.native import OPEN_CREATED
 
 HEADER = Struct("<QIHHIIIIIIIIIIIIIHHQQ16sHHI")
 """ts_ns, record_len, event_code, nparams, tid, pid, ptid, vtid, vpid, uid, gid, loginuid, sid,
@@ -71,11 +73,8 @@ class Attachment(IntEnum):
     FD = 4
 
 
-OPEN_NATIVE_MASK = 0x0FFFFFFF
-OPEN_CREATED = 1 << 28
-OPEN_UPPER_LAYER = 1 << 29
-OPEN_LOWER_LAYER = 1 << 30
-CLONE_CHILD_IN_PIDNS = 1 << 0
+OPEN_NATIVE_MASK = OPEN_CREATED - 1
+"""Bits of an open flags word that come from the caller; the probe masks the others off."""
 
 NATIVE_PARAMS: dict[str, tuple[str, ...]] = {
     "PPME_SYSCALL_OPEN_X": ("flags",),

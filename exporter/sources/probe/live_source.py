@@ -1,0 +1,78 @@
+"""ProbeSource: the probe as a `Source` of events for the hot thread."""
+
+import time
+from collections.abc import Mapping
+
+from exporter.errors import DecodeError
+from exporter.events.event import Event
+from exporter.events.host import Host
+from exporter.events.table import load_event_table
+from exporter.sources.probe.clock import Clock
+from exporter.sources.probe.decode import Decoder
+from exporter.sources.probe.probe import Probe, ProbeOptions
+
+_NS_PER_MS = 1_000_000
+
+
+class ProbeSource:
+    """Live events of this kernel. decode_errors: records that had no valid shape and were skipped.
+
+    The records come in the order in which the CPUs submitted them; events of different CPUs may
+    be some microseconds out of order.
+    """
+
+    def __init__(self, host: Host, options: ProbeOptions | None = None) -> None:
+        self.probe = Probe(options)
+        self.decode_errors = 0
+        self._decoder = Decoder(host)
+        self._clock = Clock()
+        self._names = {event.code: event.name for event in load_event_table().events}
+
+    def open(self) -> None:
+        """Load and attach. Raises ProbeError."""
+        self.probe.open()
+
+    @property
+    def is_ended(self) -> bool:
+        """Never by itself: only `close` ends it."""
+        return not self.probe.is_attached
+
+    def poll(self, deadline_ns: int) -> list[Event]:
+        """Events that are there, or the first to come before time.monotonic_ns() == deadline_ns."""
+        wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
+        return self._decode(self.probe.poll(wait_ms))
+
+    def drain(self) -> list[Event]:
+        """Detach, then everything that was in the ring: for a clean stop."""
+        self.probe.detach()
+        return self._decode(self.probe.drain())
+
+    def _decode(self, records: list[bytes]) -> list[Event]:
+        offset_ns = self._clock.offset_ns()
+        decode = self._decoder.decode
+        events = []
+        for record in records:
+            try:
+                events.append(decode(record, offset_ns))
+            except DecodeError:
+                self.decode_errors += 1
+        return events
+
+    def close(self) -> None:
+        """Detach and release everything; may be called twice."""
+        self.probe.close()
+
+    def losses(self) -> Mapping[tuple[str, str], int]:
+        """Events lost so far, by (event name, reason); reasons that know no event have "".
+
+        ring_full: the reader was too slow. ia32: 32-bit system calls, which are not decoded.
+        scratch_busy, no_step, scope_full: see bpf/maps.h. decode: `decode_errors`.
+        """
+        counters = self.probe.counters()
+        losses: dict[tuple[str, str], int] = {("", "decode"): self.decode_errors}
+        for code, count in counters.events.items():
+            key = (self._names[code], "ring_full")
+            losses[key] = losses.get(key, 0) + count.dropped
+        for reason, number in counters.reasons.items():
+            losses["", reason] = number
+        return losses
