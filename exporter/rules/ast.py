@@ -126,12 +126,12 @@ Node = And | Or | Not | MacroRef | Exists | Check
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and everything below it, depth first, left to right."""
-    yield node
-    match node:
-        case And(children) | Or(children):
-            for child in children:
-                yield from walk(child)
-        case Not(child):
-            yield from walk(child)
-        case _:
-            return
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        yield current
+        match current:
+            case And(children) | Or(children):
+                pending.extend(reversed(children))
+            case Not(child):
+                pending.append(child)
