@@ -19,11 +19,11 @@ from exporter.events.event import ParamDecoder
 from exporter.events.params import PollFd, decoder_for
 from exporter.events.table import EventType, Param, load_event_table
 
-OPEN_CREATED = 1 << 29
+OPEN_CREATED = 1 << 28
 """Bit of a native open flags word: this open created the file."""
-OPEN_UPPER_LAYER = 1 << 30
+OPEN_UPPER_LAYER = 1 << 29
 """Bit of a native open flags word: the file lies in an overlay's upper directory."""
-OPEN_LOWER_LAYER = 1 << 31
+OPEN_LOWER_LAYER = 1 << 30
 """Bit of a native open flags word: the file lies in an overlay's lower directory."""
 CLONE_CHILD_IN_PIDNS = 1 << 0
 """Bit of a native clone flags word: the child lives in a pid namespace below the initial one."""
@@ -347,6 +347,11 @@ def _open_translator(machine: str, *, has_access_mode: bool) -> Translator:
     return translate
 
 
+def open_flags(native: int, machine: str = "") -> int:
+    """Open flags of an existing descriptor, kernel's to PPM, access mode included."""
+    return _open_translator(machine, has_access_mode=True)(native)
+
+
 _OPEN_EVENTS = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
 _PERMISSION_BITS = 0o7777
 _TYPE_BITS = 0o170000
@@ -400,8 +405,15 @@ def translator(event_name: str, param: Param, machine: str = "") -> Translator |
 
 def _translated(decode: ParamDecoder, translate: Translator, width: int) -> ParamDecoder:
     mask = (1 << 8 * width) - 1
+
     # The mask keeps what a record of a capture could hold (SHUT_UNKNOWN is wider than its type).
-    return lambda data: translate(decode(data)) & mask
+    # Few flag words are in use at any time: remembering them by their bytes is one call instead
+    # of four.
+    @lru_cache(maxsize=_MAX_MEMO)
+    def decode_translated(data: bytes) -> int:
+        return translate(int(decode(data))) & mask
+
+    return decode_translated
 
 
 _WIDTHS = {"8": 1, "16": 2}

@@ -91,23 +91,27 @@ class Dynamic(Struct, frozen=True):
     value: Any
 
 
+_from_bytes = int.from_bytes
+
+
 def _unsigned(byteorder: ByteOrder) -> ParamDecoder:
     def decode(data: bytes) -> int:
-        return int.from_bytes(data, byteorder)
+        return _from_bytes(data, byteorder)
 
     return decode
 
 
 def _signed(byteorder: ByteOrder) -> ParamDecoder:
     def decode(data: bytes) -> int:
-        return int.from_bytes(data, byteorder, signed=True)
+        return _from_bytes(data, byteorder, signed=True)
 
     return decode
 
 
 def decode_text(data: bytes) -> bytes:
     """Bytes up to the first NUL."""
-    return data[:-1] if data.find(0) == len(data) - 1 else data.split(b"\0", 1)[0]
+    end = data.find(0)
+    return data if end < 0 else data[:end]
 
 
 def _decode_capture_text(data: bytes) -> bytes | None:

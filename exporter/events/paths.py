@@ -4,6 +4,8 @@ Pure text work on bytes; the file system is never asked. The second half knows w
 relative paths start from. Source: spec/state-tracking.md section 6.
 """
 
+import re
+
 from exporter.events.event import Event
 from exporter.events.fd import Fd
 
@@ -20,6 +22,9 @@ UNKNOWN_CWD = b"./"
 
 AT_FDCWD = -100
 
+_SLASH, _DOT = 0x2F, 0x2E
+_odd = re.compile(rb"/(?:[./]|\Z)").search
+
 
 def normalise(path: bytes) -> bytes:
     """Normalise a path on its own: `.`, `..`, repeated and trailing slashes."""
@@ -33,11 +38,12 @@ def concatenate(directory: bytes, path: bytes) -> bytes:
     into the directory but never above its first character. Results over 1024 bytes become
     `TOO_LONG`.
     """
-    base = b"" if not path or path[0] == 0x2F else directory
+    first = path[0] if path else _SLASH
+    base = b"" if first == _SLASH else directory
     if len(base) + len(path) > MAX_PATH_BYTES:
         return TOO_LONG
     # Most paths that programs open need no work at all.
-    if b"//" not in path and b"/." not in path and path[:1] != b"." and path[-1:] != b"/":
+    if first != _DOT and _odd(path) is None:
         return base + path
     out = bytearray(base)
     if path[:1] == b"/":

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType
-from exporter.events.paths import absolute
+from exporter.events.paths import concatenate, directory
 from exporter.events.table import load_event_table
 from exporter.events.thread import ThreadFlags
 from exporter.state.tables import Handler, Tables
@@ -28,54 +28,67 @@ _FCNTL = dict(_VALUES["fcntl_commands"])
 _CLOSE_RANGE_CLOEXEC = dict(_VALUES["close_range_flags"])["CLOSE_RANGE_CLOEXEC"]
 
 
-def _file(
-    event: Event,
-    path: bytes,
-    flags: int,
-    *,
-    dirfd_index: int = -1,
-    dev_index: int,
-    entered: Event | None = None,
-) -> Fd:
-    """The descriptor of an opened path; the arguments seen at entry win over those at exit."""
-    source = event
-    if entered is not None:
-        name = entered.named_param("name")
-        if name is not None:
-            path, source = name, entered
-            given = entered.named_param("flags")
-            if given is not None:
-                flags = given | (flags & _EXIT_ONLY_BITS)
-            dirfd_index = entered.type.param_index.get("dirfd", -1)
+_FILE = FdType.FILE_V2
+_DIRECTORY = FdType.DIRECTORY
+
+
+def _file(event: Event, path: bytes, flags: int, dirfd_index: int, device: tuple[int, int]) -> Fd:
+    """The descriptor of an opened path. device: device and inode number."""
+    if path[:1] == b"/":
+        name = concatenate(b"", path)
+    else:
+        name = concatenate(directory(event, dirfd_index), path)
     return Fd(
-        type=FdType.DIRECTORY if flags & O_DIRECTORY else FdType.FILE_V2,
-        name=absolute(source, path, dirfd_index),
+        type=_DIRECTORY if flags & O_DIRECTORY else _FILE,
+        name=name,
         name_raw=path,
         openflags=flags,
-        dev=event.param(dev_index) or 0,
-        ino=event.param(dev_index + 1) or 0,
-        is_cloexec=bool(flags & O_CLOEXEC),
-        is_upper_layer=bool(flags & _UPPER),
-        is_lower_layer=bool(flags & _LOWER),
+        dev=device[0],
+        ino=device[1],
+        is_cloexec=flags & O_CLOEXEC != 0,
+        is_upper_layer=flags & _UPPER != 0,
+        is_lower_layer=flags & _LOWER != 0,
     )
+
+
+def _device(event: Event, index: int) -> tuple[int, int]:
+    raw, decoders = event.raw, event.decoders
+    if len(raw) < index + 2:
+        return 0, 0
+    # An empty number decodes as 0, which is what an unknown device is.
+    return decoders[index](raw[index]), decoders[index + 1](raw[index + 1])
+
+
+def _from_enter(event: Event, entered: Event, flags: int, dev_index: int) -> Fd | None:
+    """The descriptor by the arguments seen at entry, which no other thread can have changed."""
+    path = entered.named_param("name")
+    if path is None:
+        return None
+    given = entered.named_param("flags")
+    if given is not None:
+        flags = given | (flags & _EXIT_ONLY_BITS)
+    dirfd_index = entered.type.param_index.get("dirfd", -1)
+    # The entered event has no thread of its own yet when its exit is lost and found again.
+    entered.thread = event.thread
+    return _file(entered, path, flags, dirfd_index, _device(event, dev_index))
 
 
 def _open(path_index: int, flags_index: int, dirfd_index: int, dev_index: int) -> Handler:
     def handle(tables: Tables, event: Event) -> None:
-        number = event.param(0)
+        raw, decoders = event.raw, event.decoders
+        number = tables.result
         if number is None or number < 0:
             return
-        path = event.param(path_index)
-        flags = event.param(flags_index) or 0
-        entered = tables.entered_for(event) if tables.entered else None
-        fd = _file(
-            event,
-            b"<NA>" if path is None else path,
-            flags,
-            dirfd_index=dirfd_index,
-            dev_index=dev_index,
-            entered=entered,
-        )
+        flags = decoders[flags_index](raw[flags_index])
+        fd = None
+        if tables.entered:
+            entered = tables.entered_for(event)
+            if entered is not None:
+                fd = _from_enter(event, entered, flags, dev_index)
+        if fd is None:
+            path = decoders[path_index](raw[path_index]) if raw[path_index] else None
+            path = b"<NA>" if path is None else path
+            fd = _file(event, path, flags, dirfd_index, _device(event, dev_index))
         tables.add_fd(event, number, fd)
 
     return handle
@@ -86,8 +99,10 @@ def on_creat(tables: Tables, event: Event) -> None:
     number, path = event.param(0), event.param(1)
     if number is None or number < 0:
         return
-    path = b"<NA>" if path is None else path
-    fd = _file(event, path, 0, dev_index=3, entered=tables.entered_for(event))
+    entered = tables.entered_for(event)
+    fd = None if entered is None else _from_enter(event, entered, 0, 3)
+    if fd is None:
+        fd = _file(event, b"<NA>" if path is None else path, 0, -1, _device(event, 3))
     layers = event.param(5) or 0
     fd.is_upper_layer = bool(layers & 1)
     fd.is_lower_layer = bool(layers & 2)
@@ -100,7 +115,7 @@ def on_open_by_handle(tables: Tables, event: Event) -> None:
     if number is None or number < 0:
         return
     flags = event.param(2) or 0
-    tables.add_fd(event, number, _file(event, path or b"<NA>", flags, dev_index=4))
+    tables.add_fd(event, number, _file(event, path or b"<NA>", flags, -1, _device(event, 4)))
 
 
 def _plain(kind: FdType, flags_name: str = "", cloexec: int = 0) -> Handler:

@@ -34,14 +34,22 @@ class LiveThreads:
     def __init__(self, tables: Tables, procfs: Procfs) -> None:
         self.tables = tables
         self.procfs = procfs
+        self._threads = tables.host.threads
         self._window_ns = 0
         self._window_reads = 0
         self._cgroups: OrderedDict[tuple[int, int], Cgroups] = OrderedDict()
 
     def thread_of(self, event: Event, live: LiveContext) -> Thread:
         """The event's thread, brought up to date with the event's context."""
-        thread = self.tables.host.threads.get(event.tid)
-        if thread is None or thread.pid != live.pid or not self._is_same(thread, live):
+        thread = self._threads.get(event.tid)
+        if (
+            thread is None
+            or thread.pid != live.pid
+            or (
+                thread.start_boottime_ns != live.start_boottime_ns
+                and not self._is_same(thread, live)
+            )
+        ):
             thread = self._build(event, live, thread)
         self._refresh(thread, event, live)
         return thread

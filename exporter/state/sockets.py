@@ -35,6 +35,7 @@ FAMILY_TYPES: Mapping[int, FdType] = {
 IP_TYPES = frozenset({FdType.IPV4, FdType.IPV6, FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
 """Kinds of descriptor that have addresses and ports."""
 
+_CONNECTIONS = frozenset({FdType.IPV4, FdType.IPV6})
 _LISTENING = frozenset({FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
 
 
@@ -70,7 +71,7 @@ def on_socketpair(tables: Tables, event: Event) -> None:
             tables.add_fd(event, number, fd)
 
 
-def on_bind(_tables: Tables, event: Event) -> None:
+def on_bind(tables: Tables, event: Event) -> None:
     """bind: the socket's own address; with a port it is a server."""
     address, fd = event.param(1), event.fd
     if event.param(0) != 0 or fd is None or address is None or not address.is_valid:
@@ -81,6 +82,7 @@ def on_bind(_tables: Tables, event: Event) -> None:
         fd.dip, fd.dport = own, address.port
         fd.sip, fd.sport = b"", 0
         fd.role = Role.SERVER
+        tables.note_server_port(address.port)
     fd.name = address_text(address)
 
 
@@ -108,6 +110,22 @@ def swap_ends(fd: Fd) -> None:
     """Source becomes dest and dest source."""
     fd.sip, fd.dip = fd.dip, fd.sip
     fd.sport, fd.dport = fd.dport, fd.sport
+
+
+def settle_role(tables: Tables, fd: Fd) -> None:
+    """Give a connection that a live event carries its role; its source is the local end so far.
+
+    The local port decides: one that somebody was seen to bind, listen on or accept from is a
+    server's.
+    """
+    if fd.type not in _CONNECTIONS or not fd.dport:
+        return
+    if fd.sport in tables.server_ports:
+        fd.role = Role.SERVER
+        swap_ends(fd)
+    else:
+        fd.role = Role.CLIENT
+    rename(fd)
 
 
 def on_connect(tables: Tables, event: Event) -> None:
@@ -185,6 +203,7 @@ def on_accept(tables: Tables, event: Event) -> None:
     set_tuple(fd, value)
     if fd.type in IP_TYPES:
         fd.l4 = L4Proto.TCP
+        tables.note_server_port(fd.dport)
     tables.add_fd(event, number, fd)
 
 

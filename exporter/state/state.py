@@ -6,8 +6,9 @@ that rules see the descriptor a close closes and the process that exits.
 Source: spec/state-tracking.md section 0.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.events.event import Event
 from exporter.events.host import Host
@@ -32,11 +33,16 @@ _META = frozenset({
     "PPME_USER_DELETED_E", "PPME_GROUP_ADDED_E", "PPME_GROUP_DELETED_E", "PPME_PLUGINEVENT_E",
     "PPME_ASYNCEVENT_E",
 })  # fmt: skip
-_LOOKUP_ONLY = frozenset({
+_CLONES = frozenset({
     "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_FORK_20_X", "PPME_SYSCALL_VFORK_20_X",
-    "PPME_SYSCALL_CLONE3_X", "PPME_SCHEDSWITCH_1_E", "PPME_SCHEDSWITCH_6_E", "PPME_PROCEXIT_E",
-    "PPME_PROCEXIT_1_E",
+    "PPME_SYSCALL_CLONE3_X",
 })  # fmt: skip
+_EXECS = frozenset({"PPME_SYSCALL_EXECVE_19_X", "PPME_SYSCALL_EXECVEAT_X"})
+_LOOKUP_ONLY = frozenset({
+    "PPME_SCHEDSWITCH_1_E", "PPME_SCHEDSWITCH_6_E", "PPME_PROCEXIT_E", "PPME_PROCEXIT_1_E",
+})  # fmt: skip
+"""Events that never make an entry for a tid nobody knows; nor do clones."""
+
 _ENTERS = frozenset({
     "PPME_SYSCALL_OPEN_E", "PPME_SYSCALL_CREAT_E", "PPME_SYSCALL_OPENAT_2_E",
     "PPME_SYSCALL_OPENAT2_E", "PPME_SYSCALL_EXECVE_19_E", "PPME_SYSCALL_EXECVEAT_E",
@@ -44,11 +50,21 @@ _ENTERS = frozenset({
 })  # fmt: skip
 
 
-_IMAGE_EVENTS = frozenset({
-    "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_FORK_20_X", "PPME_SYSCALL_VFORK_20_X",
-    "PPME_SYSCALL_CLONE3_X", "PPME_SYSCALL_EXECVE_19_X", "PPME_SYSCALL_EXECVEAT_X",
-})  # fmt: skip
-"""Events that tell image, arguments and cgroup paths of a thread."""
+_TICK_NS = 1_000_000_000
+
+
+class _Plan(Struct, gc=False):
+    """What `before` does with one event type, worked out once."""
+
+    handler: Handler | None
+    has_result: bool
+    fd_index: int
+    is_meta: bool
+    is_enter: bool
+    is_clone: bool
+    is_lookup_only: bool
+    keeps_enter: bool
+    tells_image: bool
 
 
 class State:
@@ -84,15 +100,9 @@ class State:
             rule=ContainerRule(),
         )
         self._live = None if procfs is None else LiveThreads(self.tables, procfs)
-        self._handlers = _handlers()
-        self._is_meta = _marks(_META)
-        self._is_lookup_only = _marks(_LOOKUP_ONLY)
-        self._is_enter = _marks(_ENTERS)
-        self._keeps_enter = ["EF_SKIPPARSERESET" in e.flags for e in load_event_table().events]
-        self._tells_image = _marks(_IMAGE_EVENTS)
-        self._result_index = [_result_index(event) for event in load_event_table().events]
-        self._fd_index = [_fd_index(event) for event in load_event_table().events]
+        self._plans = _plans()
         self._purged_ns = 0
+        self._due_ns = 0
 
     def scan(self, host_mntns: int = 0) -> int:
         """Fill the tables from /proc and /etc (live, at start). The number of threads found.
@@ -116,6 +126,10 @@ class State:
             tables.set_container(thread)
         return len(host.threads)
 
+    def seed(self) -> None:
+        """Read what runs already, once the source is attached, so that nothing falls between."""
+        self.scan()
+
     def imported(self) -> None:
         """Finish a table that a capture's process list filled: links and container ids."""
         self.tables.threads.link_all()
@@ -124,41 +138,37 @@ class State:
 
     def before(self, event: Event) -> None:
         """Take the event in and say what it is about. Never raises for odd contents."""
-        code = event.type.code
+        plan = self._plans[event.type.code]
         live = event.live
-        if live is not None and self._live is not None:
-            if self._tells_image[code] and event.param(0) == 0 and self._is_lookup_only[code]:
-                event.thread = self._live.child_of(event, live)
+        lives = self._live
+        if live is not None and lives is not None:
+            if plan.is_clone and event.param(0) == 0:
+                event.thread = lives.child_of(event, live)
             else:
-                event.thread = self._live.thread_of(event, live)
-        elif self._is_meta[code]:
+                event.thread = lives.thread_of(event, live)
+        elif plan.is_meta:
             event.thread = self.host.threads.get(event.tid)
         else:
-            event.thread = self._thread(event, code)
-        if self._is_enter[code]:
-            self._store_enter(event)
-            return
-        first = self._result_index[code]
-        if first >= 0:
-            result = event.param(first)
+            event.thread = self._thread(event, plan)
+        if plan.has_result:
+            result = self.tables.result = event.param(0)
             if result is not None and result < 0:
                 event.error_code = -result
-        name = b""
-        index = self._fd_index[code]
-        if index >= 0:
-            name = self._find_fd(event, index)
-        handler = self._handlers[code]
-        if handler is not None:
+        name = self._find_fd(event, plan.fd_index) if plan.fd_index >= 0 else b""
+        if plan.handler is not None:
             try:
-                handler(self.tables, event)
+                plan.handler(self.tables, event)
             except (ValueError, IndexError, TypeError, OverflowError):
                 # A record whose parameters do not fit their type: rules still see the event.
                 self.counters.handler_errors += 1
-            if event.fd is not None and event.fd.name != name:
+            fd = event.fd
+            if fd is not None and fd.name != name:
                 event.fd_name_changed = True
-            if live is not None and self._live is not None and self._tells_image[code]:
-                self._live.told(event, live)
-        if self.tables.entered and not self._keeps_enter[code]:
+            if plan.tells_image and live is not None and lives is not None:
+                lives.told(event, live)
+        if plan.is_enter:
+            self._store_enter(event)
+        elif self.tables.entered and not plan.keeps_enter:
             self.tables.entered.pop(event.tid, None)
 
     def _find_fd(self, event: Event, index: int) -> bytes:
@@ -170,6 +180,8 @@ class State:
         if number < 0:
             return b""
         fd = event.fd = self.tables.find_fd(event, number)
+        if fd is not None and fd.role == 0 and event.live is not None:
+            sockets.settle_role(self.tables, fd)
         if fd is None:
             self.counters.fd_unknown += 1
             return b""
@@ -182,16 +194,21 @@ class State:
             for action in deferred:
                 action()
             deferred.clear()
-        now_ns = event.ts_ns
+        if event.ts_ns >= self._due_ns:
+            self._tick(event.ts_ns)
+
+    def _tick(self, now_ns: int) -> None:
+        """Work that is due once a second of event time."""
+        self._due_ns = now_ns + _TICK_NS
         if now_ns - self._purged_ns >= PURGE_INTERVAL_NS:
             self._purge(now_ns)
         if self.procfs is not None:
-            self.users.tick(now_ns)
+            self.users.load_host()
 
-    def _thread(self, event: Event, code: int) -> Thread | None:
+    def _thread(self, event: Event, plan: _Plan) -> Thread | None:
         """The thread of an event of a capture; unknown tids get a placeholder."""
         thread = self.host.threads.get(event.tid)
-        if thread is None and not self._is_lookup_only[code] and _is_tid(event.tid):
+        if thread is None and not plan.is_lookup_only and _is_tid(event.tid):
             thread = self.tables.threads.add(Thread(tid=event.tid))
             self.counters.placeholders += 1
         if thread is not None:
@@ -227,23 +244,32 @@ def _is_tid(tid: int) -> bool:
     return 0 <= tid < 1 << 32
 
 
-def _handlers() -> list[Handler | None]:
+def _plans() -> list[_Plan]:
     by_id = {event_id: handler for part in _CONCERNS for event_id, handler in part.HANDLERS.items()}
-    table: Sequence[EventType] = load_event_table().events
-    unknown = by_id.keys() - {event.id for event in table}
+    events = load_event_table().events
+    unknown = by_id.keys() - {event.id for event in events}
     assert not unknown, f"handlers of unknown events: {unknown}"
-    return [by_id.get(event.id) for event in table]
+    return [
+        _Plan(
+            handler=by_id.get(event.id),
+            has_result=_has_result(event),
+            fd_index=_fd_index(event),
+            is_meta=event.id in _META,
+            is_enter=event.id in _ENTERS,
+            is_clone=event.id in _CLONES,
+            is_lookup_only=event.id in _CLONES or event.id in _LOOKUP_ONLY,
+            keeps_enter="EF_SKIPPARSERESET" in event.flags,
+            tells_image=event.id in _CLONES or event.id in _EXECS,
+        )
+        for event in events
+    ]
 
 
-def _marks(event_ids: frozenset[str]) -> list[bool]:
-    return [event.id in event_ids for event in load_event_table().events]
-
-
-def _result_index(event: EventType) -> int:
-    """0 for exit events whose first parameter is the return value, else -1."""
+def _has_result(event: EventType) -> bool:
+    """Whether the first parameter is the return value of a call that can fail."""
     if event.is_enter or not event.params:
-        return -1
-    return 0 if event.params[0].type in {"ERRNO", "FD", "PID", "INT64"} else -1
+        return False
+    return event.params[0].type in {"ERRNO", "FD", "PID", "INT64"}
 
 
 def _fd_index(event: EventType) -> int:

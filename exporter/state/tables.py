@@ -54,9 +54,12 @@ class Tables:
         self.threads = ThreadTable(host, counters, keep_unknown_parents=procfs is not None)
         self.deferred: list[Callable[[], None]] = []
         """Deletions decided by the handlers, done once the rules have seen the event."""
+        self.result: int | None = None
+        """Return value of the event at hand; None when it has none."""
         self.entered: dict[int, Event] = {}
         """Stored enter event of each thread."""
-        self.event_container: Container | None = None
+        self.server_ports: set[int] = set()
+        """Ports that servers were seen to use."""
         self._exits: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def note_exit(self, thread: Thread, ts_ns: int) -> None:
@@ -69,6 +72,10 @@ class Tables:
         """Whether a thread of this number and parent ended within the last two seconds."""
         ended = self._exits.get((tid, ptid))
         return ended is not None and 0 <= ts_ns - ended < RECENT_EXIT_NS
+
+    def note_server_port(self, port: int) -> None:
+        """A port that a server uses. Ports are 16 bits: the set has a bound of its own."""
+        self.server_ports.add(port)
 
     def leader(self, thread: Thread) -> Thread | None:
         """Main thread of the thread's process."""

@@ -13,7 +13,7 @@ from exporter.events.host import Host
 from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.state.counters import StateCounters
 
-_CHECK_INTERVAL_NS = 1_000_000_000
+_WINDOW_NS = 1_000_000_000
 _MAX_FILE_BYTES = 1 << 20
 _MAX_READS_PER_SECOND = 20
 """Container files read in one second of event time; more ids than that stay unknown until later."""
@@ -42,13 +42,12 @@ class Users:
         self._group = str(Path(etc) / "group")
         self._proc_root = str(proc_root)
         self._stamps: tuple[int, int] = (-1, -1)
-        self._checked_ns = 0
         self._window_ns = 0
         self._window_reads = 0
         self._tried: set[tuple[bytes, bool, int]] = set()
 
     def load_host(self) -> None:
-        """Read the host's files if they changed since the last time."""
+        """Read the host's files if they changed since the last time; cheap when not."""
         stamps = (_stamp(self._passwd), _stamp(self._group))
         if stamps == self._stamps:
             return
@@ -63,12 +62,6 @@ class Users:
         self.host.users.update(users)
         self.host.groups.update(groups)
         self.counters.users_read += 1
-
-    def tick(self, now_ns: int) -> None:
-        """Look at the host's files again when a second of event time has passed."""
-        if now_ns - self._checked_ns >= _CHECK_INTERVAL_NS:
-            self._checked_ns = now_ns
-            self.load_host()
 
     def ensure(self, thread: Thread, now_ns: int) -> None:
         """Learn the names of a thread's user and group if its container has not shown them yet."""
@@ -94,7 +87,7 @@ class Users:
         key = (container, is_group, number)
         if key in self._tried:
             return
-        if now_ns - self._window_ns >= _CHECK_INTERVAL_NS:
+        if now_ns - self._window_ns >= _WINDOW_NS:
             self._window_ns = now_ns
             self._window_reads = 0
         if self._window_reads >= _MAX_READS_PER_SECOND:
