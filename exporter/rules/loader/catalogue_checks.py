@@ -31,7 +31,7 @@ class CatalogueChecks:
 
     def output_fields(self, template: str, source: str) -> Sequence[str]:
         """The fields an output template prints, with their arguments. Raises RuleError."""
-        return list(self._format.compile_format(template, source).fields)
+        return list(self._format.compile_format(template, source).field_names)
 
     def is_field(self, name: str, arg: str | None, source: str) -> bool:
         """Whether conditions of this source may name the field."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from exporter.rules.loader.exceptions import quote_item
 from exporter.rules.loader.items import ListItem
 
-MAX_CONDITION = 16 << 20
+MAX_CONDITION = 4 << 20
 """Characters of a condition after substitution; far beyond any real rule, far below our memory."""
 
 _BLANKS = " \t\n\r"
@@ -83,24 +83,43 @@ def _find(condition: str, name: str, start: int) -> int:
 
 def _substitute_one(condition: str, item_list: CompiledList) -> str:
     name, text = item_list.name, item_list.text
-    start = _find(condition, name, 0)
-    while start >= 0:
+    done: list[str] = []
+    size = taken = 0
+    found = _find(condition, name, 0)
+    while found >= 0:
         item_list.is_used = True
-        end = start + len(name)
-        while start > 0 and condition[start - 1] in _BLANKS:
-            start -= 1
-        while end < len(condition) and condition[end] in _BLANKS:
-            end += 1
+        done.append(condition[taken:found])
+        _strip_end(done)
+        taken = found + len(name)
+        while taken < len(condition) and condition[taken] in _BLANKS:
+            taken += 1
         if not text:
             # The comma that stood before (or behind) the name has nothing to separate any more.
-            if start > 0 and condition[start - 1] == ",":
-                start -= 1
-            elif end < len(condition) and condition[end] == ",":
-                end += 1
-        head = f"{condition[:start]} " if start > 0 else ""
-        if len(head) + len(text) + len(condition) - end > MAX_CONDITION:
+            if done and done[-1].endswith(","):
+                done[-1] = done[-1][:-1]
+                _drop_empty(done)
+            elif condition[taken : taken + 1] == ",":
+                taken += 1
+        is_first = not done
+        done.append(f"{text} " if is_first else f" {text} ")
+        size += len(text) + 2
+        if size > MAX_CONDITION:
             raise TooLongError
-        condition = f"{head}{text} {condition[end:]}"
         # The search goes on behind the items, so a list that holds its own name ends.
-        start = _find(condition, name, start + len(text) + 2)
-    return condition
+        found = _find(condition, name, taken + is_first)
+    done.append(condition[taken:])
+    return "".join(done)
+
+
+def _strip_end(pieces: list[str]) -> None:
+    """Take blanks from the end of the joined pieces."""
+    while pieces:
+        pieces[-1] = pieces[-1].rstrip(_BLANKS)
+        if pieces[-1]:
+            return
+        pieces.pop()
+
+
+def _drop_empty(pieces: list[str]) -> None:
+    while pieces and not pieces[-1]:
+        pieces.pop()

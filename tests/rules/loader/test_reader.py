@@ -15,7 +15,12 @@ VALIDATE = "LOAD_ERR_VALIDATE"
 
 def rule(**changes):
     """A valid rule with keys changed; None removes one."""
-    keys = {"desc": "d", "condition": "evt.type=open", "output": "o", "priority": "INFO"}
+    keys: dict[str, str | None] = {
+        "desc": "d",
+        "condition": "evt.type=open",
+        "output": "o",
+        "priority": "INFO",
+    }
     keys |= changes
     lines = [
         f"  {key.replace('__', '-')}: {value}" for key, value in keys.items() if value is not None
