@@ -15,6 +15,8 @@ from exporter.rules.fields import (
     fdlist,
     fs_path,
     generic,
+    json_event,
+    k8s_audit,
     process,
     user,
     util,
@@ -34,6 +36,8 @@ CLASSES: tuple[FieldClass, ...] = (
     util.CLASS,
     fdlist.CLASS,
     container.CLASS,
+    k8s_audit.CLASS,
+    json_event.CLASS,
 )
 """Every field class, in the order names are resolved."""
 
