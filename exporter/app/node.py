@@ -38,21 +38,14 @@ _WATCH_SECONDS = 10.0
 class Source(EventSource, Protocol):
     """The source with what the node needs beside the hot thread's calls."""
 
-    @property
-    def is_attached(self) -> bool:
-        """Whether events can come."""
-
     def open(self) -> None:
         """Load and attach; may take a second. Raises ProbeError."""
-
-    def events(self) -> Reading:
-        """(type, stage) -> events counted in the kernel."""
 
 
 class State(StateRoom, Protocol):
     """The state with its start."""
 
-    def seed(self) -> None:
+    def scan(self) -> int:
         """Read what runs already; after the source is attached, so that nothing falls between."""
 
 
@@ -61,8 +54,8 @@ class NodeOptions:
     """What one node is built of. Filled by `compose.py` from the configuration, by tests by hand.
 
     load_rules: loads and compiles the rules, raises RuleError; called again at every reload, in a
-    thread. outputs: each with the capacity of its queue. export: registers readers of source and
-    state with the registry.
+    thread. outputs: each with the capacity of its queue. kernel_events: (type, stage) -> events
+    counted in the kernel. export: registers further readers of source and state.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -75,6 +68,7 @@ class NodeOptions:
     queue_capacity: int
     shutdown_seconds: float
     fields_checksum: str = ""
+    kernel_events: Callable[[], Reading] = dict
     export: Callable[[Registry], None] = lambda _registry: None
 
 
@@ -110,12 +104,10 @@ class Node:
         self._take_rules(rules)
         for result in ("success", "failure"):
             self._reloads.labels(result)
-        export_pipeline(self._registry, self._pipeline, options.source.events)
+        export_pipeline(self._registry, self._pipeline, options.kernel_events)
         export_rules(self._registry, lambda: self._pipeline.rules)
         export_queues(self._registry, self._queue, self._deliveries, self._stream)
-        self._registry.read(
-            families.PROBE_ATTACHED, lambda: {(): float(options.source.is_attached)}
-        )
+        self._registry.read(families.PROBE_ATTACHED, lambda: {(): not options.source.is_ended})
         options.export(self._registry)
         self._is_running = False
 
@@ -139,9 +131,13 @@ class Node:
             raise RuntimeError("the node does not run yet")
         return self._http.address
 
+    def stop(self) -> None:
+        """Begin to stop; from the loop's thread."""
+        self._stopping.set()
+
     def request_stop(self) -> None:
-        """Begin to stop, as on SIGTERM; from any thread while the node runs."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        """Begin to stop; from any thread while the node runs."""
+        self._loop.call_soon_threadsafe(self.stop)
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status. Raises LannerError when the start fails."""
@@ -174,7 +170,7 @@ class Node:
                 delivery.start()
                 stack.push_async_callback(delivery.stop, options.shutdown_seconds)
             await asyncio.to_thread(options.source.open)
-            await asyncio.to_thread(options.state.seed)
+            await asyncio.to_thread(options.state.scan)
             self._queue.connect(self._loop, self._take_alerts)
             self._pipeline.start()
             self._is_running = True
@@ -250,7 +246,7 @@ class Node:
 
     def _unready_reasons(self) -> list[str]:
         reasons = []
-        if not self._options.source.is_attached:
+        if self._options.source.is_ended:
             reasons.append("the probe is not attached")
         if not self._pipeline.rules.enabled:
             reasons.append("no rules are loaded")

@@ -6,6 +6,7 @@ counted under that stage and goes on without it.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -18,18 +19,21 @@ from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
 
-_POLL_SECONDS = 0.1
-_FINAL_POLLS = 1000
+_POLL_NS = 100_000_000
 
 
 class EventSource(Protocol):
     """Where events come from; used by the hot thread alone once it runs."""
 
-    def poll(self, timeout_seconds: float) -> Iterable[Event]:
-        """The events that are there, waiting at most so long for the first."""
+    @property
+    def is_ended(self) -> bool:
+        """Whether no event will come any more, as at the end of a capture."""
 
-    def detach(self) -> None:
-        """Stop new events; those already taken stay to be polled."""
+    def poll(self, deadline_ns: int) -> Iterable[Event]:
+        """The events that are there, or the first before time.monotonic_ns() == deadline_ns."""
+
+    def drain(self) -> Iterable[Event]:
+        """Stop new events; those that were recorded before."""
 
     def close(self) -> None:
         """Release everything."""
@@ -105,25 +109,16 @@ class Pipeline:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            while not self._is_stopping:
-                for event in self._source.poll(_POLL_SECONDS):
-                    self.handle(event)
-            self._finish()
+            source, handle, now_ns = self._source, self.handle, time.monotonic_ns
+            while not self._is_stopping and not source.is_ended:
+                for event in source.poll(now_ns() + _POLL_NS):
+                    handle(event)
+            for event in source.drain():
+                handle(event)
+            source.close()
         except BaseException as caught:  # noqa: BLE001  the end of this thread ends the process
             error = caught
         self._on_end(error)
-
-    def _finish(self) -> None:
-        """Take what was recorded before the end; bounded, for a source that never dries up."""
-        self._source.detach()
-        for _ in range(_FINAL_POLLS):
-            is_dry = True
-            for event in self._source.poll(0):
-                is_dry = False
-                self.handle(event)
-            if is_dry:
-                break
-        self._source.close()
 
     def handle(self, event: Event) -> None:
         """Take one event all the way."""

@@ -80,8 +80,8 @@ DETECTION_LATENCY = Family(
 EVENTS = Family(
     "lanner_events_total",
     Kind.COUNTER,
-    "Events by type and stage: seen and submitted are counted in the kernel (seen before, submitted"
-    " after its filter), delivered when the rules have looked at the event.",
+    "Events by type and stage: submitted by the kernel probe, delivered when the rules have looked"
+    " at the event.",
     ("type", "stage"),
 )
 EVENTS_DROPPED = Family(
@@ -101,6 +101,12 @@ EVENT_ERRORS = Family(
     Kind.COUNTER,
     "Events that a stage could not handle; the event goes on without that stage where it can.",
     ("stage",),
+)
+RULE_ERRORS = Family(
+    "lanner_rule_errors_total",
+    Kind.COUNTER,
+    "Checks of a rule that failed on an event; the rule does not match it, the others still do.",
+    ("rule",),
 )
 PROBE_ATTACHED = Family(
     "lanner_probe_attached",

@@ -30,7 +30,7 @@ class FakeSource:
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._is_there = threading.Condition()
-        self.is_attached = False
+        self.is_ended = True
         self.is_closed = False
         self.broken: BaseException | None = None
 
@@ -48,40 +48,40 @@ class FakeSource:
 
     def open(self) -> None:
         """Attach."""
-        self.is_attached = True
+        self.is_ended = False
 
-    def poll(self, timeout_seconds: float) -> Iterable[Event]:
+    def poll(self, deadline_ns: int) -> Iterable[Event]:
         """The pushed events."""
+        seconds = (deadline_ns - time.monotonic_ns()) / 1e9
         with self._is_there:
-            self._is_there.wait_for(lambda: self._events or self.broken, timeout_seconds)
+            self._is_there.wait_for(lambda: self._events or self.broken, seconds)
             if self.broken:
                 raise self.broken
             events, self._events = self._events, deque()
         return events
 
-    def detach(self) -> None:
-        """Stop."""
-        self.is_attached = False
+    def drain(self) -> Iterable[Event]:
+        """Stop; the rest."""
+        self.is_ended = True
+        events, self._events = self._events, deque()
+        return events
 
     def close(self) -> None:
         """Release."""
         self.is_closed = True
-
-    def events(self) -> dict[tuple[str, ...], float]:
-        """Kernel counts."""
-        return {("openat", "submitted"): 0.0}
 
 
 class FakeState:
     """A state that knows everything already."""
 
     def __init__(self) -> None:
-        self.seeded_while_attached: bool | None = None
+        self.scanned_while_attached: bool | None = None
         self.source: FakeSource | None = None
 
-    def seed(self) -> None:
+    def scan(self) -> int:
         """Note whether the source was attached first."""
-        self.seeded_while_attached = self.source is not None and self.source.is_attached
+        self.scanned_while_attached = self.source is not None and not self.source.is_ended
+        return 0
 
     def before(self, event: Event) -> None:
         """Nothing to do."""

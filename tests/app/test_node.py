@@ -66,11 +66,11 @@ def test_every_rule_is_at_zero_before_its_first_match(running) -> None:
     ] == ['rule="a"', 'rule="b"']
 
 
-def test_state_is_seeded_after_the_source_is_attached(running) -> None:
-    """No process may start unseen between the seeding and the attaching."""
+def test_state_is_scanned_after_the_source_is_attached(running) -> None:
+    """No process may start unseen between the scan and the attaching."""
     running.start()
 
-    assert running.state.seeded_while_attached is True
+    assert running.state.scanned_while_attached is True
 
 
 def test_a_good_reload_swaps_the_rules(running) -> None:
@@ -166,7 +166,7 @@ def test_readyz_says_why_not(running) -> None:
     """Without rules the node is alive but not ready, and says the reason."""
     running.load_rules = make_active
     running._thread.start()
-    wait_for(lambda: running.node is not None and running.source.is_attached)
+    wait_for(lambda: running.node is not None and not running.source.is_ended)
     wait_for(lambda: len(json.loads(fetch(f"{running.url}/readyz")[1])["reasons"]) == 1)
 
     assert (

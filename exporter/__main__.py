@@ -1,0 +1,5 @@
+"""`python -m exporter` is `lanner`."""
+
+from exporter.cli import main
+
+main()

@@ -1,0 +1,186 @@
+"""Configuration to a running node: makes the rooms' options, the rooms, and the loop.
+
+The one place where settings meet the parts that obey them.
+"""
+
+import asyncio
+import hashlib
+import os
+import signal
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from exporter.alerts.forms import JsonOptions
+from exporter.alerts.maker import AlertOptions, own_hostname
+from exporter.app.logs import Logger, start_log
+from exporter.app.node import Node, NodeOptions
+from exporter.app.rule_files import LoadedRules, load_active, rule_options
+from exporter.config.schema import Config
+from exporter.events.host import Host
+from exporter.events.table import load_event_table
+from exporter.metrics import families
+from exporter.metrics.instruments import LabelValues, Reading
+from exporter.metrics.registry import Registry
+from exporter.outputs.output import Output
+from exporter.outputs.stdout import StdoutOptions, StdoutOutput
+from exporter.rules.fields.catalogue import fields_of
+from exporter.server.address import parse_address
+from exporter.server.grpc import parse_socket
+from exporter.server.stream import StreamOptions
+from exporter.sources.probe.live_source import ProbeSource
+from exporter.sources.probe.probe import ProbeOptions
+from exporter.state.procfs import Procfs
+from exporter.state.state import State
+
+
+def run_node(config: Config) -> int:
+    """Run until stopped; the exit status. Raises LannerError when the start fails."""
+    log = start_log(config.log_level, config.log_format)
+
+    async def serve() -> int:
+        loop = asyncio.get_running_loop()
+        node = Node(compose(config, log), log)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, node.stop)
+        loop.add_signal_handler(signal.SIGHUP, node.reload_soon)
+        return await node.run()
+
+    return asyncio.run(serve())
+
+
+def compose(config: Config, log: Logger) -> NodeOptions:
+    """The parts of a node as the configuration wants them. Raises LannerError."""
+    host = Host(hostname=os.fsencode(own_hostname()), num_cpus=os.cpu_count() or 1)
+    source = ProbeSource(host, probe_options(config))
+    state = State(host, keep_fds=False, procfs=Procfs())
+    alert_options = AlertOptions(
+        hostname=own_hostname(),
+        is_iso_time=config.time_format_iso_8601,
+        static_fields=tuple(config.static_fields.items()),
+    )
+    engines = _Engines(log)
+    return NodeOptions(
+        load_rules=lambda: load_active(
+            config.rules_files,
+            rule_options(config),
+            alert_options,
+            is_base64=config.buffer_format_base64,
+            on_loaded=engines.take,
+        ),
+        source=source,
+        state=state,
+        outputs=outputs_of(config),
+        listen=parse_address(config.http.listen),
+        grpc_socket=parse_socket(config.grpc.socket) if config.grpc.socket else None,
+        stream=StreamOptions(
+            history=config.grpc.history, subscriber_queue=config.grpc.subscriber_queue
+        ),
+        queue_capacity=config.outputs_queue.capacity,
+        shutdown_seconds=config.shutdown_timeout,
+        fields_checksum=fields_checksum(),
+        kernel_events=lambda: kernel_events(source),
+        export=lambda registry: export_rooms(registry, source, state, engines),
+    )
+
+
+class _Engines:
+    """Remembers the running engine's error counts across reloads, and reports odd rules files."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._current: LoadedRules | None = None
+        self._before: dict[LabelValues, float] = {}
+
+    def take(self, loaded: LoadedRules) -> None:
+        """A ruleset was loaded; it is about to run."""
+        self._before = dict(self.errors())
+        self._current = loaded
+        warnings = sum(len(result.warnings) for result in loaded.report.results)
+        if warnings:
+            self._log.warning(
+                "rules files have warnings", count=warnings, see="lanner rules validate"
+            )
+
+    def errors(self) -> Reading:
+        """(rule) -> checks that raised, since the start of the process."""
+        counts = dict(self._before)
+        if self._current is not None:
+            for rule, count in list(self._current.engine.rule_errors.items()):
+                counts[(rule,)] = counts.get((rule,), 0) + count
+        return counts
+
+
+def probe_options(config: Config) -> ProbeOptions:
+    """Settings of the probe; the ring's size is rounded up to a power of two."""
+    section = config.probe
+    return ProbeOptions(
+        ring_bytes=1 << (section.ring_size - 1).bit_length(),
+        scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
+        scope_pid=section.scope_pid or None,
+    )
+
+
+def outputs_of(config: Config) -> list[tuple[Output, int]]:
+    """The enabled outputs, each with the capacity of its queue."""
+    section = config.stdout_output
+    json = JsonOptions(
+        has_output=config.json_include_output_property,
+        has_message=config.json_include_message_property,
+        has_output_fields=config.json_include_output_fields_property,
+        has_tags=config.json_include_tags_property,
+    )
+    options = StdoutOptions(json=json if config.json_output else None)
+    return [(StdoutOutput(options), section.queue_capacity)] if section.enabled else []
+
+
+def fields_checksum() -> str:
+    """SHA-256 of the names of all fields, one a line: tells clients when the catalogue changed."""
+    names = "\n".join(sorted(fields_of("syscall")))
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
+def kernel_events(source: ProbeSource) -> Reading:
+    """(type, "submitted") -> events that the kernel put into the ring."""
+    return _by_type(source, "submitted", "submitted")
+
+
+def _by_type(source: ProbeSource, key: str, label: str) -> dict[LabelValues, float]:
+    """(type, label) -> one of the kernel's counts; several event codes may share a type's name."""
+    reading: dict[LabelValues, float] = {}
+    if source.is_ended:
+        return reading
+    for code, count in source.probe.counters().events.items():
+        labels = (_EVENT_NAMES[code], label)
+        reading[labels] = reading.get(labels, 0) + getattr(count, key)
+    return reading
+
+
+def _losses(source: ProbeSource) -> Reading:
+    """(type, reason) -> events lost."""
+    return {} if source.is_ended else cast("Reading", source.losses())
+
+
+_EVENT_NAMES = {event.code: event.name for event in load_event_table().events}
+
+
+def export_rooms(registry: Registry, source: ProbeSource, state: State, engines: _Engines) -> None:
+    """Connect the counters of the probe, the state and the engine to their families."""
+    host = state.host
+    registry.read(families.EVENTS_DROPPED, lambda: _losses(source))
+    registry.read(families.EVENTS_IMPAIRED, lambda: _by_type(source, "truncated", "truncated"))
+    registry.read(
+        families.STATE_ENTRIES,
+        lambda: {
+            ("threads",): len(host.threads),
+            ("users",): len(host.users),
+            ("groups",): len(host.groups),
+            ("containers",): len(host.containers),
+        },
+    )
+    registry.read(
+        families.STATE_CHANGES,
+        lambda: {(kind,): n for kind, n in msgspec.structs.asdict(state.counters).items()},
+    )
+    registry.read(families.RULE_ERRORS, engines.errors)

@@ -1,0 +1,178 @@
+"""Rules files of the user, read, loaded and compiled, or all their errors for a person.
+
+Takes paths of the configuration, gives `ActiveRules`. Also used by `lanner rules`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+from exporter.alerts.maker import AlertMaker, AlertOptions
+from exporter.app.pipeline import ActiveRules
+from exporter.config.schema import AppendOutput as AppendOutputSection
+from exporter.config.schema import Config
+from exporter.errors import RuleError, Span
+from exporter.rules.engine import Engine
+from exporter.rules.format import compile_format
+from exporter.rules.loader import (
+    AppendOutput,
+    Finding,
+    LoadReport,
+    RuleOptions,
+    RulesSource,
+    load_rules,
+)
+from exporter.rules.loader.results import ItemType
+from exporter.rules.ruleset import ExtraField
+from exporter.rules.selection import Selection
+
+_SUFFIXES = {".yaml", ".yml"}
+
+
+class InvalidRulesError(RuleError):
+    """Everything that is wrong with the rules files; `str()` has one error after the other."""
+
+    def __init__(self, errors: Sequence[RuleError]) -> None:
+        super().__init__("the rules are wrong")
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class ShownRuleError(RuleError):
+    """An error of a rules file with the line it is about."""
+
+    def __init__(self, finding: Finding, snippet: str) -> None:
+        super().__init__(
+            finding.message, code=finding.code, span=place_of(finding), hint=finding.hint
+        )
+        self._snippet = snippet
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n  {line}" for line in self._snippet.splitlines())
+        return f"{super().__str__()}{lines}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRules:
+    """Compiled rules and what was odd in their files."""
+
+    active: ActiveRules
+    engine: Engine
+    report: LoadReport
+
+
+def read_rule_files(paths: Iterable[str]) -> list[RulesSource]:
+    """The files in order; a directory stands for its .yaml and .yml files by name.
+
+    What cannot be read is in the list with its error. Lanner's own rules when there are no paths.
+    """
+    paths = list(paths)
+    if not paths:
+        own = sorted(
+            (
+                place
+                for place in files("exporter.ruleset").iterdir()
+                if place.name.endswith(".yaml")
+            ),
+            key=lambda place: place.name,
+        )
+        return [RulesSource(place.name, place.read_bytes()) for place in own]
+    found: list[RulesSource] = []
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(entry for entry in path.iterdir() if entry.suffix in _SUFFIXES)
+            found += [_read(str(entry)) for entry in inside if entry.is_file()]
+        else:
+            found.append(_read(text))
+    return found
+
+
+def _read(name: str) -> RulesSource:
+    try:
+        return RulesSource(name, Path(name).read_bytes())
+    except OSError as error:
+        return RulesSource(name, error)
+
+
+def rule_options(config: Config) -> RuleOptions:
+    """What the configuration says about rules, in the words of the rules room."""
+    return RuleOptions(
+        priority=config.priority,
+        match_all=config.rule_matching == "all",
+        append_output=tuple(_append_output(entry) for entry in config.append_output),
+        selections=tuple(
+            Selection(is_enabling, choice.rule or "", choice.tag or "")
+            for entry in config.rules
+            for is_enabling, choice in ((True, entry.enable), (False, entry.disable))
+            if choice is not None
+        ),
+    )
+
+
+def _append_output(section: AppendOutputSection) -> AppendOutput:
+    extra: list[ExtraField] = []
+    for field in section.extra_fields:
+        if isinstance(field, str):
+            extra.append(ExtraField(field))
+        else:
+            extra += [ExtraField(key, template) for key, template in field.items()]
+    return AppendOutput(
+        source=section.match.source or "",
+        rule=section.match.rule or "",
+        tags=frozenset(section.match.tags),
+        extra_output=section.extra_output or "",
+        extra_fields=tuple(extra),
+        suggested_output=section.suggested_output,
+    )
+
+
+def load_active(
+    paths: Sequence[str],
+    options: RuleOptions,
+    alert_options: AlertOptions,
+    *,
+    is_base64: bool,
+    on_loaded: Callable[[LoadedRules], None] = lambda _loaded: None,
+) -> ActiveRules:
+    """Read, load and compile. Raises InvalidRulesError with everything that is wrong."""
+    report = load_rules(read_rule_files(paths), options)
+    raise_errors(report)
+    engine = Engine(report.ruleset)
+    maker = AlertMaker(
+        [rule for rule in report.ruleset.rules if rule.is_enabled],
+        partial(compile_format, is_base64=is_base64),
+        alert_options,
+    )
+    active = ActiveRules(ruleset=report.ruleset, match=engine.match, make=maker.make)
+    on_loaded(LoadedRules(active, engine, report))
+    return active
+
+
+def raise_errors(report: LoadReport) -> None:
+    """Raise InvalidRulesError when the report has errors."""
+    errors: list[RuleError] = [
+        ShownRuleError(finding, finding.context.snippet(report.contents))
+        for result in report.results
+        for finding in result.errors
+    ]
+    errors += [RuleError(sentence) for sentence in report.plugin_errors]
+    if errors:
+        raise InvalidRulesError(errors)
+
+
+def place_of(finding: Finding) -> Span:
+    """File, line and column (from 1) of what a finding is about.
+
+    Places in YAML count from 0; a place in a condition is one past its offset in the condition,
+    added to the condition's own place, and so counts from 1 already.
+    """
+    locations = finding.context.locations
+    last = locations[-1]
+    is_counted = last.item_type is ItemType.CONDITION_EXPRESSION
+    step = 0 if is_counted else 1
+    return Span(locations[0].file, last.mark.line + step, last.mark.column + step)

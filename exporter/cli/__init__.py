@@ -1,0 +1,74 @@
+"""The command line: parse, call, print. Errors for users end here, with the exit status.
+
+Status 0: done. 1: the input, the machine or the rules do not allow it; the message says what to do.
+2: the command line itself is wrong (click).
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from exporter import __version__
+from exporter.errors import LannerError
+
+_COMMANDS = {
+    "run": "exporter.cli.run:run",
+    "rules": "exporter.cli.rules:rules",
+    "fields": "exporter.cli.fields:fields",
+    "version": "exporter.cli.version:version",
+}
+_HELP = """Runtime security for Kubernetes in one process.
+
+Watches the kernel for what your Falco rules describe, prints alerts, and serves metrics to
+Prometheus and a gRPC alert stream.
+
+\b
+First steps:
+  lanner run                          the default rules, metrics on port 9376
+  lanner run -r my_rules.yaml --json  your rules, JSON alerts on standard output
+  lanner rules validate my_rules.yaml check a rules file without running it
+  curl -s localhost:9376/metrics      what Prometheus will see
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that loads a command's module when it is asked for, to keep `--help` quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order of the help text."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name."""
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, name = place.split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run, and turn errors for users into their text and status 1."""
+        try:
+            return super().invoke(ctx)
+        except LannerError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lanner")
+def cli() -> None:
+    """The group itself; its text is `_HELP`."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        cli(prog_name="lanner")
+    except BrokenPipeError:
+        # The reader of our output went away (`lanner fields | head`): nothing is wrong with us.
+        sys.stderr.close()
+        sys.exit(1)
