@@ -10,6 +10,7 @@ from typing import Any
 from exporter.rules.ast import Check, Exists, MacroRef, Node, walk
 from exporter.rules.event_index import SYSCALL, EventIndexError, event_names, event_types
 from exporter.rules.loader.ast_warnings import fields_of
+from exporter.rules.loader.catalogue_checks import CatalogueChecks
 from exporter.rules.loader.checks import Checks
 from exporter.rules.loader.compile import Compiled, CompiledMacro, CompiledRule
 from exporter.rules.loader.load import LoadReport
@@ -29,11 +30,15 @@ _PLUGIN_OF = {
 _PLUGIN_OF_SOURCE = {"k8s_audit": "k8saudit"}
 
 
-def describe(report: LoadReport, checks: Checks, rule: str | None = None) -> dict[str, Any]:
+def describe(
+    report: LoadReport, rule: str | None = None, checks: Checks | None = None
+) -> dict[str, Any]:
     """Everything about all items, or `rules` with one rule only.
 
-    report: of a successful load. Raises KeyError when there is no rule of that name.
+    report: of a successful load. checks: what tells the fields of outputs; None for the field
+    catalogue's. Raises KeyError when there is no rule of that name.
     """
+    checks = CatalogueChecks() if checks is None else checks
     compiled = report.compiled
     if rule is not None:
         found = [entry for entry in _rules_of(compiled) if entry.item.name == rule]

@@ -26,6 +26,9 @@ from exporter.rules.ast import (
 
 SYSCALL = "syscall"
 
+ASYNC_TYPES = frozenset((event_type("PPME_ASYNCEVENT_E").code,))
+"""Added to the set of every rule."""
+
 _TYPE_FIELDS = frozenset(("evt.type", "syscall.type"))
 _COMPARED = frozenset(("=", "==", "!=", "in"))
 _TOO_MANY = 100
@@ -88,10 +91,9 @@ def event_types(node: Node, source: str) -> frozenset[int]:
 
     node: macro-expanded condition. Raises EventIndexError.
     """
-    is_async = frozenset((event_type("PPME_ASYNCEVENT_E").code,))
     if source != SYSCALL:
-        return is_async | {event_type("PPME_PLUGINEVENT_E").code}
-    return matched_types(node) | is_async
+        return ASYNC_TYPES | {event_type("PPME_PLUGINEVENT_E").code}
+    return matched_types(node) | ASYNC_TYPES
 
 
 def matched_types(node: Node) -> frozenset[int]:
@@ -190,7 +192,7 @@ class _Index:
                 codes |= universe.generic
             elif universe.generic and name not in universe.syscalls:
                 # Names of async events; wrong names do not get here, they fail the value check.
-                codes.add(event_type("PPME_ASYNCEVENT_E").code)
+                codes |= ASYNC_TYPES
         return frozenset(codes)
 
     def _refuse_transformed_type(self, operand: FieldRef | Transformer) -> None:

@@ -4,7 +4,7 @@ The real checks are `exporter.rules.check` and `exporter.rules.format`; see `cat
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from exporter.errors import RuleError
@@ -61,15 +61,18 @@ class NoChecks:
 
     def suggested_fields(self, source: str) -> Sequence[str]:
         """The suggested fields of the container plugin."""
-        return _SUGGESTED if source == "syscall" else ()
+        return SUGGESTED_FIELDS.get(source, ())
 
 
 _TOKEN = re.compile(r"%[0-9]*([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+(?:\[[^\]]*\])?)")
-_SUGGESTED = (
-    "container.id",
-    "container.name",
-    "container.image.repository",
-    "container.image.tag",
-    "k8s.pod.name",
-    "k8s.ns.name",
-)
+SUGGESTED_FIELDS: Mapping[str, Sequence[str]] = {
+    "syscall": (
+        "container.id",
+        "container.name",
+        "container.image.repository",
+        "container.image.tag",
+        "k8s.pod.name",
+        "k8s.ns.name",
+    )
+}
+"""Event source -> the fields marked as worth printing with every alert (rule-language.md 18.2)."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.errors import RuleError
-from exporter.rules.ast import Node
+from exporter.rules.ast import Node, Position
 from exporter.rules.event_index import (
+    ASYNC_TYPES,
     SYSCALL,
     EventIndexError,
     event_types,
@@ -79,6 +80,8 @@ class Compiler:
         self._checks = checks
         self._append_output = append_output
         self._parsed: dict[str, Node | ConditionSyntaxError] = {}
+        self._verdicts: dict[tuple[str, Node], _Verdict] = {}
+        self._outputs_checked: set[tuple[str, str]] = set()
 
     def compile(self, collector: Collector, result: LoadResult) -> Compiled | None:
         """Compile everything collected; None when an error stopped it (it is in the result)."""
@@ -146,9 +149,9 @@ class Compiler:
             resolver = MacroResolver(visible.get, known)
             node = self._expand(resolver, parsed, condition, item.context, used).node
             warn_condition(node, item.condition_context, result)
-            if not self._check_condition(item, node, condition, result):
+            verdict = self._judge(node, item.source)
+            if not self._report(verdict, item, condition, result):
                 continue
-            codes = self._event_types(item, node, condition, result)
             rule = Rule(
                 index=len(rules),
                 name=item.name,
@@ -160,7 +163,7 @@ class Compiler:
                 source=item.source,
                 tags=tuple(sorted(item.tags)),
                 is_enabled=item.is_enabled,
-                event_types=codes,
+                event_types=verdict.event_types,
                 extra_fields=extra_fields,
                 capture=item.capture,
                 capture_duration_ms=item.capture_duration_ms,
@@ -242,7 +245,7 @@ class Compiler:
         """Check the templates; False when the rule is to be left out. Raises LoadError."""
         where = item.output_context
         try:
-            self._checks.output(output, item.source)
+            self._check_template(output, item.source)
         except RuleError as error:
             if item.skip_if_unknown_filter and _is_unknown(error.message):
                 result.add_warning(WarningCode.UNKNOWN_FILTER, error.message, where)
@@ -252,7 +255,7 @@ class Compiler:
         for field in extra_fields:
             template = f"%{field.key}" if field.template is None else field.template
             try:
-                self._checks.output(template, item.source)
+                self._check_template(template, item.source)
             except RuleError as error:
                 raise LoadError(
                     ErrorCode.COMPILE_OUTPUT, error.message, where, error.hint
@@ -260,44 +263,62 @@ class Compiler:
             warn_output(template, where, result)
         return True
 
-    def _check_condition(
-        self, item: RuleItem, node: Node, condition: str, result: LoadResult
-    ) -> bool:
-        """Check fields, types and values; False when the rule is to be left out."""
+    def _check_template(self, template: str, source: str) -> None:
+        if (template, source) not in self._outputs_checked:
+            self._checks.output(template, source)
+            self._outputs_checked.add((template, source))
+
+    def _judge(self, node: Node, source: str) -> "_Verdict":
+        """Check fields, types and values and find the event types; remembered by condition."""
+        known = self._verdicts.get((source, node))
+        if known is None:
+            known = self._verdicts[source, node] = self._new_verdict(node, source)
+        return known
+
+    def _new_verdict(self, node: Node, source: str) -> "_Verdict":
         try:
-            warnings = self._checks.condition(node, item.source)
+            warnings = tuple(self._checks.condition(node, source))
+            if source != SYSCALL:
+                return _Verdict(warnings, event_types(node, source))
+            codes = matched_types(node)
         except CheckError as error:
-            where = item.condition_context.in_condition(error.position, condition)
+            return _Verdict((), error=error)
+        except EventIndexError as error:
+            return _Verdict((), error=CheckError(error.message, node.position))
+        return _Verdict(warnings, codes | ASYNC_TYPES, has_too_many_types(codes))
+
+    @staticmethod
+    def _report(verdict: "_Verdict", item: RuleItem, condition: str, result: LoadResult) -> bool:
+        """Add what was found to the result; False when the rule is to be left out."""
+        context = item.condition_context
+        error = verdict.error
+        if error is not None:
+            where = context.in_condition(error.position, condition)
             if item.skip_if_unknown_filter and _is_unknown(error.message):
                 result.add_warning(WarningCode.UNKNOWN_FILTER, error.message, where)
                 return False
-            raise LoadError(ErrorCode.COMPILE_CONDITION, error.message, where, error.hint) from None
-        for message, position in warnings:
-            where = item.condition_context.in_condition(position, condition)
+            raise LoadError(ErrorCode.COMPILE_CONDITION, error.message, where, error.hint)
+        for message, position in verdict.warnings:
+            where = context.in_condition(position, condition)
             result.add_warning(WarningCode.COMPILE_CONDITION, message, where)
+        if verdict.has_too_many_types and item.warn_evttypes:
+            result.add_warning(
+                WarningCode.NO_EVTTYPE,
+                "Rule matches too many evt.type values. This has a significant performance "
+                "penalty.",
+                item.context,
+            )
         return True
 
-    @staticmethod
-    def _event_types(
-        item: RuleItem, node: Node, condition: str, result: LoadResult
-    ) -> frozenset[int]:
-        try:
-            codes = event_types(node, item.source)
-            if (
-                item.source == SYSCALL
-                and item.warn_evttypes
-                and has_too_many_types(matched_types(node))
-            ):
-                result.add_warning(
-                    WarningCode.NO_EVTTYPE,
-                    "Rule matches too many evt.type values. This has a significant performance "
-                    "penalty.",
-                    item.context,
-                )
-        except EventIndexError as error:
-            where = item.condition_context.in_condition(node.position, condition)
-            raise LoadError(ErrorCode.COMPILE_CONDITION, error.message, where) from None
-        return codes
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the checks say of one condition for one source."""
+
+    warnings: Sequence[tuple[str, Position]]
+    event_types: frozenset[int] = frozenset()
+    has_too_many_types: bool = False
+    error: CheckError | None = None
 
 
 def _seen_by(

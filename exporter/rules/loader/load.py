@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from exporter.rules.loader.catalogue_checks import CatalogueChecks
 from exporter.rules.loader.checks import Checks
 from exporter.rules.loader.collector import Collector
 from exporter.rules.loader.compile import Compiled, Compiler
@@ -80,8 +81,7 @@ def load_rules(
     checks: the compile-time checks; None for the field catalogue's.
     """
     options = RuleOptions() if options is None else options
-    if checks is None:
-        checks = default_checks()
+    checks = CatalogueChecks() if checks is None else checks
     engine = Version.parse(options.engine_version)
     assert engine is not None, "options carry a valid engine version"
     collector = Collector(engine, options.sources, checks)
@@ -131,13 +131,6 @@ def unmet_plugins(
         names = ", ".join(f"{plugin.name} (>= {plugin.version})" for plugin in alternatives)
         errors.append(f"Plugin requirement not satisfied, must load one of: {names}")
     return errors
-
-
-def default_checks() -> Checks:
-    """The checks that know the field catalogue."""
-    from exporter.rules.loader.catalogue_checks import CatalogueChecks  # noqa: PLC0415
-
-    return CatalogueChecks()
 
 
 def _text_of(content: bytes | str) -> tuple[str, str]:
