@@ -8,10 +8,12 @@
 int step_clone(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct writer w;
 	u64 flags = 0;
 
 	if (!s)
 		return 0;
+	w = start_writer(s, 0);
 	if (s->ops & SYSCALL_CLONE_ARG)
 		flags = s->args[0] & ~(u64)CSIGNAL;
 	if (s->ops & SYSCALL_CLONE3_ARG) {
@@ -19,29 +21,30 @@ int step_clone(struct bpf_raw_tracepoint_args *ctx)
 		flags &= ~(u64)(CSIGNAL & ~CLONE_NEWTIME);
 	}
 	s->aux = flags;
-	put_u64(s, s->ret);
+	put_u64(&w, s->ret);
 	if (s->ret >= 0) {
-		put_exe_and_args(s);
+		put_exe_and_args(&w);
 	} else {
-		close_param(s, 0);
-		close_param(s, 0);
+		close_param(&w, 0);
+		close_param(&w, 0);
 	}
+	save_writer(&w);
 	s->next = STEP_CLONE_END;
 	steps.call(ctx, STEP_PROCESS);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 /* flags to pidns_init_start_ts: parameters 15 to 20. */
 int step_clone_end(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct writer w;
 	u64 task, cred, leader_pid, nsproxy, init;
 	u32 level, flags, children_level = 0;
 
 	if (!s)
 		return 0;
+	w = start_writer(s, 15);
 	task = s->task;
 	cred = read_u64(task + OFF_TASK_CRED);
 	level = pidns_level(task);
@@ -52,16 +55,15 @@ int step_clone_end(struct bpf_raw_tracepoint_args *ctx)
 			read_u32(read_u64(nsproxy + OFF_NSPROXY_PID_CHILDREN) + OFF_PIDNS_LEVEL);
 	if (level || children_level)
 		flags |= CLONE_CHILD_IN_PIDNS;
-	put_u32(s, flags);
-	put_u32(s, read_u32(cred + OFF_CRED_EUID));
-	put_u32(s, read_u32(cred + OFF_CRED_EGID));
+	put_u32(&w, flags);
+	put_u32(&w, read_u32(cred + OFF_CRED_EUID));
+	put_u32(&w, read_u32(cred + OFF_CRED_EGID));
 	leader_pid = read_u64(read_u64(task + OFF_TASK_LEADER) + OFF_TASK_THREAD_PID);
-	put_u64(s, pid_number(read_u64(task + OFF_TASK_THREAD_PID), level));
-	put_u64(s, pid_number(leader_pid, level));
+	put_u64(&w, pid_number(read_u64(task + OFF_TASK_THREAD_PID), level));
+	put_u64(&w, pid_number(leader_pid, level));
 	init = s->ret ? 0 : read_u64(pidns_of(task) + OFF_PIDNS_REAPER);
-	put_u64(s, init ? read_u64(init + OFF_TASK_START_TIME) : 0);
+	put_u64(&w, init ? read_u64(init + OFF_TASK_START_TIME) : 0);
 	if (!s->ret)
 		want_attachment(s, ATTACH_CWD, 0);
-	end_record(ctx, s);
-	return 0;
+	return end_record(ctx, &w);
 }

@@ -16,9 +16,10 @@
 
 /* Copies the strings of an argv- or envp-like vector, at most MAX_VECTOR of them and `room` bytes
  * together; returns the bytes written at the tail. */
-static inline u32 append_vector(struct scratch *s, u64 vector, u32 first, u32 truncated_flag)
+static inline u32 append_vector(struct writer *w, u64 vector, u32 first, u32 truncated_flag)
 {
-	u64 pointer, base = s->off, at, used = 0;
+	u64 pointer, base = w->off, at, used = 0;
+	struct scratch *s = w->s;
 	long len;
 
 	for (u32 i = first; i < MAX_VECTOR; i++) {
@@ -49,51 +50,55 @@ static inline u32 append_vector(struct scratch *s, u64 vector, u32 first, u32 tr
 int step_exec_failed(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct writer w;
 	u64 argv, pointer = 0;
 	long len = 1;
 
 	if (!s)
 		return 0;
+	w = start_writer(s, 0);
 	if (s->ret >= 0) {
 		s->busy = 0;
 		return 0;
 	}
-	put_u64(s, s->ret);
+	put_u64(&w, s->ret);
 	argv = s->ops & SYSCALL_EXECVEAT ? s->args[2] : s->args[1];
 	s->aux = s->ops & SYSCALL_EXECVEAT ? s->args[3] : s->args[2];
-	*tail_of(s) = 0;
+	*tail_of(&w) = 0;
 	if (argv && !read_user(&pointer, 8, argv) && pointer)
-		len = read_user_str(tail_of(s), PARAM_ROOM, pointer);
-	close_param(s, len > 0 ? len : 0);
-	close_param(s, pointer ? append_vector(s, argv, 1, RECORD_TRUNCATED_ARGS) : 0);
+		len = read_user_str(tail_of(&w), PARAM_ROOM, pointer);
+	close_param(&w, len > 0 ? len : 0);
+	close_param(&w, pointer ? append_vector(&w, argv, 1, RECORD_TRUNCATED_ARGS) : 0);
 	s->next = STEP_EXEC_FAILED_ENV;
+	save_writer(&w);
 	steps.call(ctx, STEP_PROCESS);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 int step_exec_failed_env(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct writer w;
 
 	if (!s)
 		return 0;
-	close_param(s, s->aux ? append_vector(s, s->aux, 0, RECORD_TRUNCATED_ENV) : 0);
+	w = start_writer(s, 15);
+	close_param(&w, s->aux ? append_vector(&w, s->aux, 0, RECORD_TRUNCATED_ENV) : 0);
+	save_writer(&w);
 	steps.call(ctx, STEP_EXEC_FACTS);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 /* env of the new image: parameter 15. */
 int step_exec_env(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct writer w;
 	u64 mm, from, size;
 
 	if (!s)
 		return 0;
+	w = start_writer(s, 15);
 	mm = read_u64(s->task + OFF_TASK_MM);
 	from = read_u64(mm + OFF_MM_ENV_START);
 	size = read_u64(mm + OFF_MM_ENV_END) - from;
@@ -102,16 +107,15 @@ int step_exec_env(struct bpf_raw_tracepoint_args *ctx)
 		s->flags |= RECORD_TRUNCATED_ENV;
 	}
 	BOUND(size, 0xfff);
-	if (!size || read_user(tail_of(s), size, from)) {
-		close_param(s, 0);
+	if (!size || read_user(tail_of(&w), size, from)) {
+		close_param(&w, 0);
 	} else {
-		*(tail_of(s) + size - 1) = 0;
-		close_param(s, size);
+		*(tail_of(&w) + size - 1) = 0;
+		close_param(&w, size);
 	}
+	save_writer(&w);
 	steps.call(ctx, STEP_EXEC_FACTS);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 /* Whether the id is mapped into a user namespace (the initial one maps all). */
@@ -180,7 +184,7 @@ static inline bool exe_is_writable(u64 cred, u64 inode)
 
 static inline bool is_memfd(u64 dentry)
 {
-	struct dentry_head head = {};
+	struct dentry_head head;
 	char name[6] = {};
 
 	read_dentry(&head, dentry);
@@ -200,19 +204,21 @@ static inline u64 inode_time_ns(u64 seconds_at, u64 nanoseconds_at)
 int step_exec_facts(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct writer w;
 	u64 task, cred, signal, file, inode = 0;
 	u32 flags = 0, layer;
 
 	if (!s)
 		return 0;
+	w = start_writer(s, 16);
 	task = s->task;
 	cred = read_u64(task + OFF_TASK_CRED);
 	signal = read_u64(task + OFF_TASK_SIGNAL);
 	file = read_u64(read_u64(task + OFF_TASK_MM) + OFF_MM_EXE_FILE);
-	put_u32(s, tty_of(signal));
-	put_u64(s, pid_number(read_u64(signal + OFF_SIGNAL_PIDS + 8 * PIDTYPE_PGID),
+	put_u32(&w, tty_of(signal));
+	put_u64(&w, pid_number(read_u64(signal + OFF_SIGNAL_PIDS + 8 * PIDTYPE_PGID),
 			      pidns_level(task)));
-	put_u32(s, loginuid_of(task));
+	put_u32(&w, loginuid_of(task));
 	if (file) {
 		inode = read_u64(file + OFF_FILE_INODE);
 		if (exe_is_writable(cred, inode))
@@ -225,55 +231,53 @@ int step_exec_facts(struct bpf_raw_tracepoint_args *ctx)
 		if (is_memfd(read_u64(file + OFF_FILE_PATH + OFF_PATH_DENTRY)))
 			flags |= EXE_FROM_MEMFD;
 	}
-	put_u32(s, flags);
-	put_u64(s, read_u64(cred + OFF_CRED_CAP_INHERITABLE));
-	put_u64(s, read_u64(cred + OFF_CRED_CAP_PERMITTED));
-	put_u64(s, read_u64(cred + OFF_CRED_CAP_EFFECTIVE));
-	put_u64(s, inode ? read_u64(inode + OFF_INODE_INO) : 0);
-	put_u64(s, inode ? inode_time_ns(inode + OFF_INODE_CTIME, inode + OFF_INODE_CTIME_NSEC)
+	put_u32(&w, flags);
+	put_u64(&w, read_u64(cred + OFF_CRED_CAP_INHERITABLE));
+	put_u64(&w, read_u64(cred + OFF_CRED_CAP_PERMITTED));
+	put_u64(&w, read_u64(cred + OFF_CRED_CAP_EFFECTIVE));
+	put_u64(&w, inode ? read_u64(inode + OFF_INODE_INO) : 0);
+	put_u64(&w, inode ? inode_time_ns(inode + OFF_INODE_CTIME, inode + OFF_INODE_CTIME_NSEC)
 			 : 0);
-	put_u64(s, inode ? inode_time_ns(inode + OFF_INODE_MTIME, inode + OFF_INODE_MTIME_NSEC)
+	put_u64(&w, inode ? inode_time_ns(inode + OFF_INODE_MTIME, inode + OFF_INODE_MTIME_NSEC)
 			 : 0);
-	put_u32(s, read_u32(cred + OFF_CRED_EUID));
+	put_u32(&w, read_u32(cred + OFF_CRED_EUID));
+	save_writer(&w);
+	s->path_len = 0;
+	s->att_file = file;
+	if (file)
+		return walk_path(ctx, s, file + OFF_FILE_PATH, STEP_EXEC_END);
 	steps.call(ctx, STEP_EXEC_END);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 /* trusted_exepath to filename: parameters 27 to 30 (execveat failures have no filename). */
 int step_exec_end(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
-	u64 task, file, path, start;
-	u32 len = 0;
+	struct writer w;
+	u64 task;
 	long copied;
 
 	if (!s)
 		return 0;
+	w = start_writer(s, 27);
 	task = s->task;
-	file = read_u64(read_u64(task + OFF_TASK_MM) + OFF_MM_EXE_FILE);
-	if (file) {
-		path = file + OFF_FILE_PATH;
-		len = append_path(s, read_u64(path + OFF_PATH_DENTRY),
-				  read_u64(path + OFF_PATH_MNT));
-		*(tail_of(s) + len) = 0;
-		len += 1;
-	}
-	close_param(s, len);
-	put_u64(s, pid_number(read_u64(read_u64(task + OFF_TASK_SIGNAL) + OFF_SIGNAL_PIDS +
+	if (s->att_file)
+		close_path_param(&w);
+	else
+		close_param(&w, 0);
+	put_u64(&w, pid_number(read_u64(read_u64(task + OFF_TASK_SIGNAL) + OFF_SIGNAL_PIDS +
 				       8 * PIDTYPE_PGID), 0));
-	put_u32(s, read_u32(read_u64(task + OFF_TASK_CRED) + OFF_CRED_EGID));
+	put_u32(&w, read_u32(read_u64(task + OFF_TASK_CRED) + OFF_CRED_EGID));
 	if (!s->ret) {
-		copied = read_kernel_str(tail_of(s), STRING_MAX,
+		copied = read_kernel_str(tail_of(&w), STRING_MAX,
 					 read_u64(s->aux + OFF_BPRM_FILENAME));
-		close_param(s, copied > 0 ? copied : 0);
+		close_param(&w, copied > 0 ? copied : 0);
 	} else if (!(s->ops & SYSCALL_EXECVEAT)) {
-		put_user_string(s, s->args[0]);
+		put_user_string(&w, s->args[0]);
 	}
 	want_attachment(s, ATTACH_CWD, 0);
 	if (s->ret && s->ops & SYSCALL_EXECVEAT)
 		want_attachment(s, ATTACH_DIRFD, s->args[0]);
-	end_record(ctx, s);
-	return 0;
+	return end_record(ctx, &w);
 }

@@ -77,6 +77,7 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	u64 signal = read_u64(task + OFF_TASK_SIGNAL);
 	u32 tgid = read_u32(task + OFF_TASK_TGID), status;
 	struct scratch *s;
+	struct writer w;
 
 	if (!in_scope(task, tgid))
 		return 0;
@@ -91,11 +92,11 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	s->task = task;
 	status = read_u32(task + OFF_TASK_EXIT_CODE);
-	put_u64(s, (s64)(s32)status);
-	put_u64(s, status >> 8 & 0xff);
-	put_u8(s, status & 0x7f);
-	put_u8(s, status >> 7 & 1);
-	put_u64(s, reaper_of(task));
-	end_record(ctx, s);
-	return 0;
+	w = start_writer(s, 0);
+	put_u64(&w, (s64)(s32)status);
+	put_u64(&w, status >> 8 & 0xff);
+	put_u8(&w, status & 0x7f);
+	put_u8(&w, status >> 7 & 1);
+	put_u64(&w, reaper_of(task));
+	return end_record(ctx, &w);
 }

@@ -2,25 +2,10 @@
 /* The last steps of every record: attachments, header, hand over to the ring buffer. */
 #pragma once
 
-/* Start of an attachment; its length is set by close_attachment once it is known. */
-static inline void open_attachment(struct scratch *s, u32 kind)
-{
-	*(u32 *)tail_of(s) = kind;
-	s->off += 4;
-}
-
-static inline void close_attachment(struct scratch *s, u64 start)
-{
-	u32 len = s->off - start - 4;
-
-	BOUND(start, 0x7fff);
-	*(u16 *)(s->data + start + 2) = len;
-}
-
 /* Entry of a socket: local end first, as in fd lists of captures. */
-static inline void append_socket_entry(struct scratch *s, u64 sk)
+static inline void append_socket_entry(struct writer *w, u64 sk)
 {
-	u8 *out = tail_of(s);
+	u8 *out = tail_of(w);
 	u16 family = read_u16(sk + OFF_SOCK_FAMILY);
 	u16 protocol = read_u16(sk + OFF_SOCK_PROTOCOL);
 	bool listening = read_u8(sk + OFF_SOCK_STATE) == TCP_LISTEN;
@@ -31,7 +16,7 @@ static inline void append_socket_entry(struct scratch *s, u64 sk)
 		*(u32 *)(out + 1) = read_u32(sk + OFF_SOCK_SADDR);
 		*(u16 *)(out + 5) = local_port(sk);
 		out[7] = l4;
-		s->off += 8;
+		w->off += 8;
 	} else if (family == AF_INET) {
 		out[0] = FD_IPV4;
 		*(u32 *)(out + 1) = read_u32(sk + OFF_SOCK_SADDR);
@@ -39,13 +24,13 @@ static inline void append_socket_entry(struct scratch *s, u64 sk)
 		*(u16 *)(out + 9) = local_port(sk);
 		*(u16 *)(out + 11) = remote_port(sk);
 		out[13] = l4;
-		s->off += 14;
+		w->off += 14;
 	} else if (family == AF_INET6 && listening) {
 		out[0] = FD_IPV6_LISTEN;
 		read_kernel(out + 1, 16, sk + OFF_SOCK_V6_SADDR);
 		*(u16 *)(out + 17) = local_port(sk);
 		out[19] = l4;
-		s->off += 20;
+		w->off += 20;
 	} else if (family == AF_INET6) {
 		out[0] = FD_IPV6;
 		read_kernel(out + 1, 16, sk + OFF_SOCK_V6_SADDR);
@@ -53,7 +38,7 @@ static inline void append_socket_entry(struct scratch *s, u64 sk)
 		*(u16 *)(out + 33) = local_port(sk);
 		*(u16 *)(out + 35) = remote_port(sk);
 		out[37] = l4;
-		s->off += 38;
+		w->off += 38;
 	} else if (family == AF_UNIX) {
 		u64 peer = read_u64(sk + OFF_UNIX_PEER);
 		u32 len;
@@ -61,88 +46,117 @@ static inline void append_socket_entry(struct scratch *s, u64 sk)
 		out[0] = FD_UNIX;
 		*(u64 *)(out + 1) = sk;
 		*(u64 *)(out + 9) = peer;
-		len = append_unix_path(s, out + 19, sk);
+		len = append_unix_path(out + 19, sk);
 		if (len == 1)
-			len = append_unix_path(s, out + 19, peer);
+			len = append_unix_path(out + 19, peer);
 		*(u16 *)(out + 17) = len - 1;
-		s->off += 19 + len - 1;
+		w->off += 19 + len - 1;
 	} else {
 		out[0] = family == AF_NETLINK ? FD_NETLINK : FD_UNKNOWN;
 		*(u16 *)(out + 1) = 0;
-		s->off += family == AF_NETLINK ? 3 : 1;
+		w->off += family == AF_NETLINK ? 3 : 1;
 	}
 }
 
-/* One attachment a run: path of a directory, or facts of a descriptor. Paths are walked in this
- * program only, whoever asked for them. Runs again until all are done. */
+/* One attachment a run: path of a directory, or facts of a descriptor. */
 int step_attach(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
-	u64 index, start, path, file = 0, inode = 0, sk;
-	u32 kind, mode, type = 0, len;
+	u64 index, file = 0, inode;
+	struct writer w;
+	u32 kind, mode, type;
 	s32 fd;
 
 	if (!s)
 		return 0;
 	index = s->att_done;
-	s->att_done += 1;
 	kind = s->att_kind[index & 3];
 	fd = s->att_fd[index & 3];
-	start = s->off;
+	w = start_writer(s, 0);
+	s->att_start = w.off;
+	s->att_file = 0;
+	s->path_len = 0;
+	*(u32 *)tail_of(&w) = kind; /* and room for the length */
+	w.off += 4;
 	if (kind == ATTACH_CWD) {
-		path = read_u64(s->task + OFF_TASK_FS) + OFF_FS_PWD;
-	} else {
-		file = file_of(s->task, fd);
-		if (!file)
-			goto next;
-		path = file + OFF_FILE_PATH;
+		save_writer(&w);
+		return walk_path(ctx, s, read_u64(s->task + OFF_TASK_FS) + OFF_FS_PWD,
+				 STEP_ATTACHED);
 	}
-	open_attachment(s, kind);
+	file = file_of(s->task, fd);
+	if (!file) {
+		w.off -= 4;
+		save_writer(&w);
+		steps.call(ctx, STEP_ATTACHED);
+		return lost_step(s);
+	}
 	if (kind == ATTACH_FD) {
 		inode = read_u64(file + OFF_FILE_INODE);
 		mode = read_u16(inode + OFF_INODE_MODE) & S_IFMT;
-		*(u64 *)tail_of(s) = (s64)fd;
-		s->off += 8;
-		*(u64 *)tail_of(s) = read_u64(inode + OFF_INODE_INO);
-		s->off += 8;
+		*(u64 *)tail_of(&w) = (s64)fd;
+		w.off += 8;
+		*(u64 *)tail_of(&w) = read_u64(inode + OFF_INODE_INO);
+		w.off += 8;
 		if (mode == S_IFSOCK) {
-			sk = read_u64(read_u64(file + OFF_FILE_PRIVATE) + OFF_SOCKET_SK);
-			append_socket_entry(s, sk);
-			goto close;
+			append_socket_entry(&w, read_u64(read_u64(file + OFF_FILE_PRIVATE) +
+							 OFF_SOCKET_SK));
+			save_writer(&w);
+			steps.call(ctx, STEP_ATTACHED);
+			return lost_step(s);
 		}
 		type = mode == S_IFDIR ? FD_DIRECTORY
 		       : mode == S_IFIFO ? FD_PIPE
 		       : mode ? FD_FILE_V2 : FD_UNSUPPORTED;
-		*tail_of(s) = type;
-		s->off += 1;
+		*tail_of(&w) = type;
+		w.off += 1;
 		if (type == FD_FILE_V2) {
-			*(u32 *)tail_of(s) = (read_u32(file + OFF_FILE_FLAGS) & OPEN_NATIVE_MASK) |
-					     overlay_layer(inode);
-			s->off += 4;
+			*(u32 *)tail_of(&w) = (read_u32(file + OFF_FILE_FLAGS) & OPEN_NATIVE_MASK) |
+					      overlay_layer(inode);
+			w.off += 4;
+			s->att_file = file;
 		}
-		s->off += 2; /* room for the length of the name */
+		s->aux = w.off;
+		w.off += 2; /* room for the length of the name */
 	}
-	len = append_path(s, read_u64(path + OFF_PATH_DENTRY), read_u64(path + OFF_PATH_MNT));
-	if (kind == ATTACH_FD) {
-		u64 at = s->off - 2;
+	save_writer(&w);
+	return walk_path(ctx, s, file + OFF_FILE_PATH, STEP_ATTACHED);
+}
 
+/* Completes an attachment once its path is there, then goes on to the next one or to the end. */
+int step_attached(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = this_scratch();
+	struct writer w;
+	u64 at, index;
+	u32 kind;
+
+	if (!s)
+		return 0;
+	index = s->att_done;
+	s->att_done = index + 1;
+	kind = s->att_kind[index & 3];
+	w = start_writer(s, 0);
+	if (w.off != s->att_start) {
+		if (s->path_len && kind == ATTACH_FD) {
+			at = s->aux;
+			BOUND(at, 0x7fff);
+			*(u16 *)(s->data + at) = s->path_len;
+		}
+		w.off += s->path_len;
+		if (s->att_file) {
+			*(u32 *)tail_of(&w) = device_of(read_u64(s->att_file + OFF_FILE_INODE));
+			w.off += 4;
+		}
+		at = s->att_start;
 		BOUND(at, 0x7fff);
-		*(u16 *)(s->data + at) = len;
+		*(u16 *)(s->data + at + 2) = w.off - s->att_start - 4;
 	}
-	s->off += len;
-	if (type == FD_FILE_V2) {
-		*(u32 *)tail_of(s) = device_of(inode);
-		s->off += 4;
-	}
-close:
-	close_attachment(s, start);
-next:
+	save_writer(&w);
 	if (s->att_done < s->natt)
 		steps.call(ctx, STEP_ATTACH);
-	steps.call(ctx, STEP_FINISH);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	else
+		steps.call(ctx, STEP_FINISH);
+	return lost_step(s);
 }
 
 static inline void fill_header(struct scratch *s, struct record_header *h)

@@ -13,9 +13,10 @@ static long (*read_kernel_str)(void *to, u32 size, u64 from) =
 static long (*read_user_str)(void *to, u32 size, u64 from) =
 	(void *)BPF_FUNC_probe_read_user_str;
 
+/* The helper fills what it cannot read with zeros, so a broken chain of pointers reads as 0. */
 static inline u64 read_u64(u64 from)
 {
-	u64 value = 0;
+	u64 value;
 
 	read_kernel(&value, sizeof(value), from);
 	return value;
@@ -23,7 +24,7 @@ static inline u64 read_u64(u64 from)
 
 static inline u32 read_u32(u64 from)
 {
-	u32 value = 0;
+	u32 value;
 
 	read_kernel(&value, sizeof(value), from);
 	return value;
@@ -31,7 +32,7 @@ static inline u32 read_u32(u64 from)
 
 static inline u16 read_u16(u64 from)
 {
-	u16 value = 0;
+	u16 value;
 
 	read_kernel(&value, sizeof(value), from);
 	return value;
@@ -39,7 +40,7 @@ static inline u16 read_u16(u64 from)
 
 static inline u8 read_u8(u64 from)
 {
-	u8 value = 0;
+	u8 value;
 
 	read_kernel(&value, sizeof(value), from);
 	return value;

@@ -88,11 +88,18 @@ struct scratch {
 	u32 nparams;
 	u32 next; /* index into `steps` for programs that are used by several events */
 	u32 flags;
-	u32 param; /* next parameter to write */
 	u32 natt;
 	u32 att_done;
 	s32 att_fd[MAX_ATTACH];
 	u32 att_kind[MAX_ATTACH];
 	u32 params_end;
 	u32 path_pos;
+	u32 path_len;
+	u32 after_path; /* step to run behind STEP_PATH */
+	u64 path_at; /* struct path to walk */
+	u64 att_start;
+	u64 att_file;
+	u64 kn[8];
+	u64 slot;
+	u64 depth;
 };

@@ -28,7 +28,8 @@ static inline void read_dentry(struct dentry_head *head, u64 dentry)
  * name. */
 static inline u32 append_path(struct scratch *s, u64 dentry, u64 vfsmount)
 {
-	struct dentry_head head = {};
+	struct writer w = start_writer(s, 0);
+	struct dentry_head head;
 	u64 mount = vfsmount - OFF_MOUNT_MNT;
 	u64 mount_root = read_u64(vfsmount + OFF_VFSMOUNT_ROOT);
 	u64 at, len;
@@ -37,7 +38,7 @@ static inline u32 append_path(struct scratch *s, u64 dentry, u64 vfsmount)
 	if (head.parent == dentry && head.len && read_u8(head.name) != '/') {
 		len = head.len;
 		BOUND(len, 0xff);
-		read_kernel(tail_of(s), len, head.name);
+		read_kernel(tail_of(&w), len, head.name);
 		return len;
 	}
 	/* The position is kept in memory, where the verifier does not follow its value: in a register
@@ -71,12 +72,45 @@ static inline u32 append_path(struct scratch *s, u64 dentry, u64 vfsmount)
 done:
 	at = s->path_pos;
 	if (at == STRING_MAX) {
-		*tail_of(s) = '/';
+		*tail_of(&w) = '/';
 		return 1;
 	}
 	BOUND(at, 0xfff);
 	len = STRING_MAX - at;
 	BOUND(len, 0xfff);
-	read_kernel(tail_of(s), len, (u64)(s->path + at));
+	read_kernel(tail_of(&w), len, (u64)(s->path + at));
 	return len;
+}
+
+/* Path at s->path_at, behind the record's tail; its length goes to s->path_len. The walk is a step
+ * of its own because it is the longest piece of code and the slowest to verify. */
+int step_path(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = this_scratch();
+	u64 path[2]; /* mount and dentry: struct path has no other members */
+
+	if (!s)
+		return 0;
+	read_kernel(path, sizeof(path), s->path_at);
+	s->path_len = append_path(s, path[OFF_PATH_DENTRY / 8], path[OFF_PATH_MNT / 8]);
+	steps.call(ctx, s->after_path);
+	return lost_step(s);
+}
+
+static inline int walk_path(void *ctx, struct scratch *s, u64 path_at, u32 after)
+{
+	s->path_at = path_at;
+	s->after_path = after;
+	steps.call(ctx, STEP_PATH);
+	return lost_step(s);
+}
+
+/* Closes a path parameter that STEP_PATH has written: adds the NUL. */
+static inline void close_path_param(struct writer *w)
+{
+	u64 end = w->off + w->s->path_len;
+
+	BOUND(end, 0x7fff);
+	w->s->data[end] = 0;
+	close_param(w, w->s->path_len + 1);
 }

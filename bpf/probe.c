@@ -72,9 +72,7 @@ int hook_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	s->ops = info->step == STEP_GENERIC ? info->ops : info->flags;
 	save_args(s, regs);
 	steps.call(ctx, info->step);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 /* Why: a successful exec. At this point credentials, memory and name are those of the new image,
@@ -83,6 +81,7 @@ int hook_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 task = ctx->args[0];
 	struct scratch *s;
+	struct writer w;
 
 	if (!in_scope(task, bpf_get_current_pid_tgid() >> 32))
 		return 0;
@@ -94,13 +93,13 @@ int hook_exec(struct bpf_raw_tracepoint_args *ctx)
 	s->ret = 0;
 	s->ops = 0;
 	s->aux = ctx->args[2];
-	put_u64(s, 0);
-	put_exe_and_args(s);
+	w = start_writer(s, 0);
+	put_u64(&w, 0);
+	put_exe_and_args(&w);
+	save_writer(&w);
 	s->next = STEP_EXEC_ENV;
 	steps.call(ctx, STEP_PROCESS);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
-	return 0;
+	return lost_step(s);
 }
 
 /* Why: keeps the set of processes in scope complete before a child runs its first instruction,
@@ -122,6 +121,7 @@ int hook_fork(struct bpf_raw_tracepoint_args *ctx)
 #endif
 #if defined(__aarch64__) && defined(CODE_CLONE)
 	struct scratch *s;
+	struct writer w;
 
 	if (!in_scope(parent, parent_tgid))
 		return 0;
@@ -135,12 +135,13 @@ int hook_fork(struct bpf_raw_tracepoint_args *ctx)
 		s->aux |= CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
 	if (read_u64(child + OFF_TASK_FILES) == read_u64(parent + OFF_TASK_FILES))
 		s->aux |= CLONE_FILES;
-	put_u64(s, 0);
-	put_exe_and_args(s);
+	w = start_writer(s, 0);
+	put_u64(&w, 0);
+	put_exe_and_args(&w);
+	save_writer(&w);
 	s->next = STEP_CLONE_END;
 	steps.call(ctx, STEP_PROCESS);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
+	return lost_step(s);
 #endif
 	return 0;
 }

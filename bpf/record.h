@@ -6,60 +6,91 @@
  * keeps the two together. */
 #define BOUND(value, mask) asm volatile("%0 &= " #mask : "+r"(value))
 
-/* Where the next byte goes. */
-static inline u8 *tail_of(struct scratch *s)
+/* Position in the record that a step is writing. It lives in registers; save_writer puts it back
+ * for the next step. */
+struct writer {
+	struct scratch *s;
+	u64 off; /* where the next byte goes */
+	u64 slot; /* where the next parameter's length goes */
+};
+
+/* param: index of the first parameter that the step writes. */
+static inline struct writer start_writer(struct scratch *s, u32 param)
 {
-	u64 off = s->off;
+	struct writer w = {
+		.s = s, .off = s->off, .slot = sizeof(struct record_header) + 2 * param};
+
+	return w;
+}
+
+static inline void save_writer(struct writer *w)
+{
+	w->s->off = w->off;
+}
+
+/* In loops the position goes through memory, where the verifier does not follow its value: in
+ * registers every way through the loop would be a state of its own. */
+static inline void forget_position(struct writer *w)
+{
+	w->s->off = w->off;
+	w->s->slot = w->slot;
+	asm volatile("" ::: "memory");
+	w->off = w->s->off;
+	w->slot = w->s->slot;
+	BOUND(w->slot, 0xff);
+}
+
+/* Where the next byte goes. */
+static inline u8 *tail_of(struct writer *w)
+{
+	u64 off = w->off;
 
 	BOUND(off, 0x7fff);
-	return s->data + off;
+	return w->s->data + off;
 }
 
 /* Notes that the parameter just written is `len` bytes long. */
-static inline void close_param(struct scratch *s, u32 len)
+static inline void close_param(struct writer *w, u32 len)
 {
-	u64 at = sizeof(struct record_header) + 2 * s->param;
-
-	BOUND(at, 0xff);
-	*(u16 *)(s->data + at) = len;
-	s->param += 1;
-	s->off += len;
+	*(u16 *)(w->s->data + w->slot) = len;
+	w->slot += 2;
+	w->off += len;
 }
 
-static inline void put_u8(struct scratch *s, u8 value)
+static inline void put_u8(struct writer *w, u8 value)
 {
-	*tail_of(s) = value;
-	close_param(s, 1);
+	*tail_of(w) = value;
+	close_param(w, 1);
 }
 
-static inline void put_u16(struct scratch *s, u16 value)
+static inline void put_u16(struct writer *w, u16 value)
 {
-	*(u16 *)tail_of(s) = value;
-	close_param(s, 2);
+	*(u16 *)tail_of(w) = value;
+	close_param(w, 2);
 }
 
-static inline void put_u32(struct scratch *s, u32 value)
+static inline void put_u32(struct writer *w, u32 value)
 {
-	*(u32 *)tail_of(s) = value;
-	close_param(s, 4);
+	*(u32 *)tail_of(w) = value;
+	close_param(w, 4);
 }
 
-static inline void put_u64(struct scratch *s, u64 value)
+static inline void put_u64(struct writer *w, u64 value)
 {
-	*(u64 *)tail_of(s) = value;
-	close_param(s, 8);
+	*(u64 *)tail_of(w) = value;
+	close_param(w, 8);
 }
 
 /* A string argument. An unreadable pointer gives an empty parameter. */
-static inline u32 put_user_string(struct scratch *s, u64 from)
+static inline u32 put_user_string(struct writer *w, u64 from)
 {
-	long len = read_user_str(tail_of(s), STRING_MAX, from);
+	long len = read_user_str(tail_of(w), STRING_MAX, from);
 
 	if (len < 0)
 		len = 0;
 	if (len == STRING_MAX)
-		s->flags |= RECORD_TRUNCATED_PATH;
-	close_param(s, len);
+		w->s->flags |= RECORD_TRUNCATED_PATH;
+	close_param(w, len);
 	return len;
 }
 
@@ -97,7 +128,6 @@ static inline struct scratch *begin_record(u32 code, u32 nparams)
 	s->busy = 1;
 	s->code = code;
 	s->nparams = nparams;
-	s->param = 0;
 	s->flags = 0;
 	s->natt = 0;
 	s->att_done = 0;
@@ -106,13 +136,23 @@ static inline struct scratch *begin_record(u32 code, u32 nparams)
 	return s;
 }
 
-static inline void end_record(void *ctx, struct scratch *s)
+/* Gives up on a record whose next step is missing; only a broken start can cause that. */
+static inline int lost_step(struct scratch *s)
 {
-	s->params_end = s->off;
+	s->busy = 0;
+	count_reason(REASON_NO_STEP);
+	return 0;
+}
+
+static inline int end_record(void *ctx, struct writer *w)
+{
+	struct scratch *s = w->s;
+
+	save_writer(w);
+	s->params_end = w->off;
 	if (s->natt)
 		steps.call(ctx, STEP_ATTACH);
 	else
 		steps.call(ctx, STEP_FINISH);
-	s->busy = 0;
-	count_reason(REASON_NO_STEP);
+	return lost_step(s);
 }

@@ -38,7 +38,7 @@ static inline u16 remote_port(u64 sk)
 
 /* Appends the path of a bound unix socket with its NUL; returns the number of bytes (>= 1). The
  * leading NUL of an abstract name is skipped. */
-static inline u32 append_unix_path(struct scratch *s, u8 *to, u64 sk)
+static inline u32 append_unix_path(u8 *to, u64 sk)
 {
 	u64 addr = sk ? read_u64(sk + OFF_UNIX_ADDR) : 0;
 	long len = 0;
@@ -57,10 +57,10 @@ static inline u32 append_unix_path(struct scratch *s, u8 *to, u64 sk)
 /* The two ends of a socket as a SOCKTUPLE parameter. outgoing: local end first, else remote end
  * first. to: address given by the caller, for the remote end of sockets that the kernel keeps
  * unconnected; 0 for none. */
-static inline void put_tuple(struct scratch *s, u64 sk, bool outgoing, u64 to)
+static inline void put_tuple(struct writer *w, u64 sk, bool outgoing, u64 to)
 {
 	u16 family = read_u16(sk + OFF_SOCK_FAMILY);
-	u8 *out = tail_of(s);
+	u8 *out = tail_of(w);
 	u32 len = 0;
 
 	out[0] = family;
@@ -103,15 +103,15 @@ static inline void put_tuple(struct scratch *s, u64 sk, bool outgoing, u64 to)
 
 		*(u64 *)(out + 1) = outgoing ? peer : sk;
 		*(u64 *)(out + 9) = outgoing ? sk : peer;
-		len = 17 + append_unix_path(s, out + 17, outgoing ? peer : sk);
+		len = 17 + append_unix_path(out + 17, outgoing ? peer : sk);
 	}
-	close_param(s, len);
+	close_param(w, len);
 }
 
 /* The caller's sockaddr as a SOCKADDR parameter; empty when unreadable or of another family. */
-static inline void put_user_sockaddr(struct scratch *s, u64 from, u32 size)
+static inline void put_user_sockaddr(struct writer *w, u64 from, u32 size)
 {
-	u8 *out = tail_of(s);
+	u8 *out = tail_of(w);
 	u16 family = 0, port = 0;
 	u32 len = 0;
 
@@ -152,5 +152,5 @@ static inline void put_user_sockaddr(struct scratch *s, u64 from, u32 size)
 		}
 		len = 1 + copied;
 	}
-	close_param(s, len);
+	close_param(w, len);
 }

@@ -35,10 +35,12 @@ int step_generic(struct bpf_raw_tracepoint_args *ctx)
 	s32 dirfd = AT_FDCWD;
 	u32 kind = ATTACH_DIRFD, arg = 0, len;
 	u64 ops, start, value;
+	struct writer w;
 
 	if (!s)
 		return 0;
-	put_u64(s, s->ret);
+	w = start_writer(s, 0);
+	put_u64(&w, s->ret);
 	ops = s->ops;
 	for (int i = 0; i < OP_COUNT; i++) {
 		u32 op = ops & 15;
@@ -46,25 +48,26 @@ int step_generic(struct bpf_raw_tracepoint_args *ctx)
 		ops >>= 4;
 		value = s->args[arg & 7];
 		arg++;
+		forget_position(&w);
 		if (op == OP_END)
 			break;
 		if (op == OP_FD || op == OP_DIRFD) {
-			put_u64(s, (s64)(s32)value);
+			put_u64(&w, (s64)(s32)value);
 			if (op == OP_DIRFD)
 				dirfd = value;
 			else
 				want_attachment(s, ATTACH_FD, value);
 		} else if (op == OP_PATH) {
-			start = s->off;
-			len = put_user_string(s, value);
+			start = w.off;
+			len = put_user_string(&w, value);
 			want_directory(s, len, start, dirfd, kind);
 			kind = ATTACH_DIRFD2;
 		} else if (op == OP_STRING) {
-			put_user_string(s, value);
+			put_user_string(&w, value);
 		} else if (op == OP_U32) {
-			put_u32(s, value);
+			put_u32(&w, value);
 		} else if (op == OP_MODE) {
-			put_u32(s, value & 07777);
+			put_u32(&w, value & 07777);
 		} else if (op == OP_RESULT_FD) {
 			if (s->ret >= 0)
 				want_attachment(s, ATTACH_FD, s->ret);
@@ -72,6 +75,5 @@ int step_generic(struct bpf_raw_tracepoint_args *ctx)
 			want_attachment(s, ATTACH_CWD, 0);
 		}
 	}
-	end_record(ctx, s);
-	return 0;
+	return end_record(ctx, &w);
 }

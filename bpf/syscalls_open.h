@@ -55,56 +55,58 @@ int step_open(struct bpf_raw_tracepoint_args *ctx)
 	u64 start, base = 0;
 	s32 dirfd = AT_FDCWD;
 	struct opened o;
+	struct writer w;
 	u32 len;
 
 	if (!s)
 		return 0;
 	read_opened(s, &o);
-	put_u64(s, s->ret);
+	w = start_writer(s, 0);
+	put_u64(&w, s->ret);
 	if (s->ops & SYSCALL_HAS_DIRFD) {
 		dirfd = s->args[0];
-		put_u64(s, (s64)dirfd);
+		put_u64(&w, (s64)dirfd);
 		base = 1;
 	}
-	start = s->off;
-	len = put_user_string(s, s->args[base]);
+	start = w.off;
+	len = put_user_string(&w, s->args[base]);
 	if (s->ops & SYSCALL_OPEN_HOW) {
 		read_user(how, sizeof(how), s->args[2]);
 	} else {
 		how[0] = s->args[base + 1];
 		how[1] = s->args[base + 2];
 	}
-	put_u32(s, (how[0] & OPEN_NATIVE_MASK) | o.bits);
-	put_u32(s, open_mode(how[0], how[1]));
+	put_u32(&w, (how[0] & OPEN_NATIVE_MASK) | o.bits);
+	put_u32(&w, open_mode(how[0], how[1]));
 	if (s->ops & SYSCALL_OPEN_HOW)
-		put_u32(s, how[2]);
-	put_u32(s, o.dev);
-	put_u64(s, o.ino);
+		put_u32(&w, how[2]);
+	put_u32(&w, o.dev);
+	put_u64(&w, o.ino);
 	want_directory(s, len, start, dirfd, ATTACH_DIRFD);
-	end_record(ctx, s);
-	return 0;
+	return end_record(ctx, &w);
 }
 
 int step_creat(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
 	struct opened o;
+	struct writer w;
 	u64 start;
 	u32 len;
 
 	if (!s)
 		return 0;
 	read_opened(s, &o);
-	put_u64(s, s->ret);
-	start = s->off;
-	len = put_user_string(s, s->args[0]);
-	put_u32(s, s->args[1] & 07777);
-	put_u32(s, o.dev);
-	put_u64(s, o.ino);
-	put_u16(s, (o.bits & OPEN_UPPER_LAYER ? 1 : 0) | (o.bits & OPEN_LOWER_LAYER ? 2 : 0));
+	w = start_writer(s, 0);
+	put_u64(&w, s->ret);
+	start = w.off;
+	len = put_user_string(&w, s->args[0]);
+	put_u32(&w, s->args[1] & 07777);
+	put_u32(&w, o.dev);
+	put_u64(&w, o.ino);
+	put_u16(&w, (o.bits & OPEN_UPPER_LAYER ? 1 : 0) | (o.bits & OPEN_LOWER_LAYER ? 2 : 0));
 	want_directory(s, len, start, AT_FDCWD, ATTACH_DIRFD);
-	end_record(ctx, s);
-	return 0;
+	return end_record(ctx, &w);
 }
 
 /* The handle says nothing to a person, so the path is that of the file that came out of it. */
@@ -112,26 +114,39 @@ int step_open_by_handle(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
 	struct opened o;
-	u64 path;
-	u32 len;
+	struct writer w;
 
 	if (!s)
 		return 0;
 	read_opened(s, &o);
-	put_u64(s, s->ret);
-	put_u64(s, (s64)(s32)s->args[0]);
-	put_u32(s, (s->args[2] & OPEN_NATIVE_MASK) | o.bits);
-	len = 0;
-	if (o.file) {
-		path = o.file + OFF_FILE_PATH;
-		len = append_path(s, read_u64(path + OFF_PATH_DENTRY),
-				  read_u64(path + OFF_PATH_MNT));
-		*(u8 *)(tail_of(s) + len) = 0;
-		len += 1;
-	}
-	close_param(s, len);
-	put_u32(s, o.dev);
-	put_u64(s, o.ino);
-	end_record(ctx, s);
-	return 0;
+	w = start_writer(s, 0);
+	put_u64(&w, s->ret);
+	put_u64(&w, (s64)(s32)s->args[0]);
+	put_u32(&w, (s->args[2] & OPEN_NATIVE_MASK) | o.bits);
+	save_writer(&w);
+	s->aux = o.file;
+	if (o.file)
+		return walk_path(ctx, s, o.file + OFF_FILE_PATH, STEP_OPEN_BY_HANDLE_END);
+	steps.call(ctx, STEP_OPEN_BY_HANDLE_END);
+	return lost_step(s);
+}
+
+/* path to ino: parameters 3 to 5. */
+int step_open_by_handle_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = this_scratch();
+	struct opened o;
+	struct writer w;
+
+	if (!s)
+		return 0;
+	w = start_writer(s, 3);
+	if (s->aux)
+		close_path_param(&w);
+	else
+		close_param(&w, 0);
+	read_opened(s, &o);
+	put_u32(&w, o.dev);
+	put_u64(&w, o.ino);
+	return end_record(ctx, &w);
 }

@@ -15,16 +15,17 @@ class LiveContext(Struct, kw_only=True, gc=False):
     """Facts of the event's own task. Ids are those of the initial namespaces unless said so.
 
     pid: thread group id (the event's tid is `Event.tid`). ptid: *thread* id of the real parent;
-    ppid: its process id. vtid, vpid: numbers in the task's own pid namespace (equal to tid and pid outside one);
-    pidns_level: depth of that namespace, 0 = initial. uid, gid: effective. sid, pgid: session and
-    process group; vpgid: process group in the own pid namespace. tty: device number of the
-    controlling terminal, 0 for none. mntns: inode number of the mount namespace. cgroup_id: id of
-    the cgroup v2 directory (its inode number). start_boottime_ns: start of the *process* (group
-    leader), ns since boot; another value under a known pid means that the pid was reused.
-    comm: without NUL. cwd: absolute path without trailing slash, None when this event does not
-    carry it; for chdir and fchdir the new one. dirfd_path, dirfd2_path: path of the directory
-    behind the first and second dirfd parameter; None when it is AT_FDCWD, unknown, or not needed. fds: facts of the descriptors this
-    event is about (new ones included), keyed by number. truncated: TRUNCATED_* bits.
+    ppid: its process id. vtid, vpid: numbers in the task's own pid namespace (equal to tid and pid
+    outside one); pidns_level: depth of that namespace, 0 = initial. uid, gid: effective. sid,
+    pgid: session and process group; vpgid: process group in the own pid namespace. tty: device
+    number of the controlling terminal, 0 for none. mntns: inode number of the mount namespace.
+    cgroup_id: id of the cgroup v2 directory (its inode number). start_boottime_ns: start of the
+    *process* (group leader), ns since boot; another value under a known pid means that the pid was
+    reused. comm: without NUL. cwd: absolute path without trailing slash, None when this event does
+    not carry it; for chdir and fchdir the new one. dirfd_path, dirfd2_path: path of the directory
+    behind the first and second dirfd parameter; None when it is AT_FDCWD, unknown, or not needed.
+    fds: facts of the descriptors this event is about (new ones included), keyed by number.
+    truncated: TRUNCATED_* bits.
     """
 
     pid: int

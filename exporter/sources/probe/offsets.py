@@ -203,9 +203,10 @@ def define_offsets(btf: Btf) -> str:
     lines += [f"#define SIZEOF_{constant} {btf.size(struct)}" for constant, struct in SIZES.items()]
     lines += _rss_lines(btf)
     subsystems = cgroup_subsystems(btf)
+    lines.append("#define SUBSYS_NONE 255")
     for name, enumerator in CGROUP_PARAMS:
-        if enumerator in subsystems:
-            lines.append(f"#define SUBSYS_{name.upper()} {subsystems[enumerator]}")
+        index = subsystems.get(enumerator, "SUBSYS_NONE")
+        lines.append(f"#define SUBSYS_{name.upper()} {index}")
     return "\n".join(lines) + "\n"
 
 

@@ -176,7 +176,7 @@ class Probe:
             )
             self._programs, self._maps = child.load(
                 text,
-                ["-Wno-address-of-packed-member"],
+                source_text.CFLAGS,
                 [*source_text.PROGRAMS, *source_text.HOOKS],
                 source_text.MAPS,
             )
