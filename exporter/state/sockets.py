@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
-from exporter.events.addresses import address_text, is_mapped, pair_text, tuple_text, unmap
+from exporter.events.addresses import address_text, ip_text, is_mapped, pair_text, tuple_text, unmap
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.params import AF_INET, AF_INET6, AF_UNIX, SocketAddress, SocketTuple
@@ -112,20 +112,29 @@ def swap_ends(fd: Fd) -> None:
     fd.sport, fd.dport = fd.dport, fd.sport
 
 
-def settle_role(tables: Tables, fd: Fd) -> None:
-    """Give a connection that a live event carries its role; its source is the local end so far.
+_OWN_SAY = frozenset({"connect", "bind"})
 
-    The local port decides: one that somebody was seen to bind, listen on or accept from is a
-    server's.
+
+def settle_role(tables: Tables, event: Event, fd: Fd) -> None:
+    """Give a socket that a live event carries its role; its source is the local end so far.
+
+    The local port decides: one that somebody was seen to bind or accept from is a server's.
+    connect and bind say themselves what the socket is.
     """
-    if fd.type not in _CONNECTIONS or not fd.dport:
+    if event.type.name in _OWN_SAY:
         return
-    if fd.sport in tables.server_ports:
+    if fd.type in _LISTENING:
         fd.role = Role.SERVER
-        swap_ends(fd)
-    else:
-        fd.role = Role.CLIENT
-    rename(fd)
+        fd.dip, fd.dport, fd.sip, fd.sport = fd.sip, fd.sport, b"", 0
+        fd.name = b"%s:%d" % (ip_text(fd.dip), fd.dport)
+    elif fd.type in _CONNECTIONS and fd.dport:
+        fd.is_connected = True
+        if fd.sport in tables.server_ports:
+            fd.role = Role.SERVER
+            swap_ends(fd)
+        else:
+            fd.role = Role.CLIENT
+        rename(fd)
 
 
 def on_connect(tables: Tables, event: Event) -> None:

@@ -180,8 +180,8 @@ class State:
         if number < 0:
             return b""
         fd = event.fd = self.tables.find_fd(event, number)
-        if fd is not None and fd.role == 0 and event.live is not None:
-            sockets.settle_role(self.tables, fd)
+        if fd is not None and event.live is not None and fd.role == 0:
+            sockets.settle_role(self.tables, event, fd)
         if fd is None:
             self.counters.fd_unknown += 1
             return b""

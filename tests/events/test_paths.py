@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.events.fd import Fd, FdType
-from exporter.events.live import LiveContext
 from exporter.events.paths import TOO_LONG, absolute, concatenate, normalise
 from tests.factories import make_event, make_thread
+from tests.live_contexts import make_live
 
 PARTS = st.lists(st.sampled_from([b"a", b"bb", b".", b"..", b"", b"..."]), max_size=8)
 
@@ -45,10 +45,10 @@ def test_concatenate_cases(directory, path, expected):
 
 def test_too_long_paths_are_replaced():
     """1024 bytes are kept, 1025 are not; an absolute path does not count its directory."""
-    assert b"/" + b"a" * 1023 == concatenate(b"", b"/" + b"a" * 1023)
+    assert concatenate(b"", b"/" + b"a" * 1023) == b"/" + b"a" * 1023
     assert concatenate(b"", b"/" + b"a" * 1024) == TOO_LONG
     assert concatenate(b"/b/", b"a" * 1022) == TOO_LONG
-    assert b"/" + b"a" * 1000 == concatenate(b"/" + b"b" * 99 + b"/", b"/" + b"a" * 1000)
+    assert concatenate(b"/" + b"b" * 99 + b"/", b"/" + b"a" * 1000) == b"/" + b"a" * 1000
 
 
 @settings(max_examples=300, deadline=None)
@@ -111,18 +111,9 @@ def test_working_directory_of_an_unknown_process():
     assert absolute(event, b"f") == b"./f"
 
 
-def live_context(**fields) -> LiveContext:
-    values = dict.fromkeys(
-        "pid ptid vtid vpid pidns_level uid gid loginuid sid pgid vpgid tty mntns cgroup_id "
-        "start_boottime_ns".split(),
-        0,
-    )
-    return LiveContext(**{**values, "comm": b"cat", **fields})
-
-
 def test_live_directories_come_with_the_event():
     """What the probe read at the time of the event wins over the tables."""
-    live = live_context(cwd=b"/now", dirfd_path=b"/first", dirfd2_path=b"/second")
+    live = make_live(cwd=b"/now", dirfd_path=b"/first", dirfd2_path=b"/second")
     event = openat(5, b"f", live=live)
     rename = make_event(
         "renameat",
