@@ -32,6 +32,7 @@ from exporter.rules.loader.results import (
     LoadResult,
     WarningCode,
 )
+from exporter.rules.loader.schema import schema_violations
 
 _RULE_APPEND = ("condition", "exceptions", "output", "desc", "tags")
 _RULE_REPLACE = (
@@ -86,6 +87,8 @@ def read_file(text: str, result: LoadResult, collector: Collector) -> bool:
         where = context if error.mark is None else context.inside(ItemType.VALUE_FOR, error.mark)
         result.add_error(LoadError(ErrorCode.YAML_PARSE, error.message, where))
         return False
+    result.schema_warnings = schema_violations(documents)
+    result.schema_valid = not result.schema_warnings
     reader = _Reader(context, result, collector)
     try:
         for root in documents:

@@ -333,11 +333,8 @@ class LoadResult:
         return "\n".join(lines)
 
     def verbose(self, contents: Mapping[str, str]) -> str:
-        """The headline and every finding in full. contents: file name -> text."""
+        """The headline and every finding in full; contents: file name -> text. No schema."""
         text = self.headline
-        if self.schema_warnings:
-            text += f"\n{len(self.schema_warnings)} Schema warnings:\n"
-            text += "".join(f"------\n{warning}\n" for warning in self.schema_warnings)
         for kind, findings in (("Errors", self.errors), ("Warnings", self.warnings)):
             if findings:
                 text += f"\n{len(findings)} {kind}:\n"
