@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import os
 import signal
-from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -17,8 +16,8 @@ from exporter.alerts.maker import AlertOptions, own_hostname
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
+from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
-from exporter.events.host import Host
 from exporter.events.table import load_event_table
 from exporter.metrics import families
 from exporter.metrics.instruments import LabelValues, Reading
@@ -30,18 +29,17 @@ from exporter.server.address import parse_address
 from exporter.server.grpc import parse_socket
 from exporter.server.stream import StreamOptions
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.probe import ProbeOptions
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
 
 
-def run_node(config: Config) -> int:
+def run_composed(config: Config, probe: OpeningProbe) -> int:
     """Run until stopped; the exit status. Raises LannerError when the start fails."""
     log = start_log(config.log_level, config.log_format)
 
     async def serve() -> int:
         loop = asyncio.get_running_loop()
-        node = Node(compose(config, log), log)
+        node = Node(compose(config, probe, log), log)
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, node.stop)
         loop.add_signal_handler(signal.SIGHUP, node.reload_soon)
@@ -50,10 +48,10 @@ def run_node(config: Config) -> int:
     return asyncio.run(serve())
 
 
-def compose(config: Config, log: Logger) -> NodeOptions:
+def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
     """The parts of a node as the configuration wants them. Raises LannerError."""
-    host = Host(hostname=os.fsencode(own_hostname()), num_cpus=os.cpu_count() or 1)
-    source = ProbeSource(host, probe_options(config))
+    host, source = probe.host, probe.source
+    host.hostname = os.fsencode(own_hostname())
     state = State(host, keep_fds=False, procfs=Procfs())
     alert_options = AlertOptions(
         hostname=own_hostname(),
@@ -69,6 +67,7 @@ def compose(config: Config, log: Logger) -> NodeOptions:
             is_base64=config.buffer_format_base64,
             on_loaded=engines.take,
         ),
+        open_source=probe.wait,
         source=source,
         state=state,
         outputs=outputs_of(config),
@@ -110,16 +109,6 @@ class _Engines:
             for rule, count in list(self._current.engine.rule_errors.items()):
                 counts[(rule,)] = counts.get((rule,), 0) + count
         return counts
-
-
-def probe_options(config: Config) -> ProbeOptions:
-    """Settings of the probe; the ring's size is rounded up to a power of two."""
-    section = config.probe
-    return ProbeOptions(
-        ring_bytes=1 << (section.ring_size - 1).bit_length(),
-        scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
-        scope_pid=section.scope_pid or None,
-    )
 
 
 def outputs_of(config: Config) -> list[tuple[Output, int]]:

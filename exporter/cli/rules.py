@@ -13,7 +13,6 @@ from exporter.cli.options import config_options, read_config
 from exporter.errors import LannerError
 from exporter.rules.describe import describe, describe_text
 from exporter.rules.loader import LoadReport, load_rules
-from exporter.rules.loader.load import default_checks
 
 _VALIDATE_EPILOG = """\b
 Examples:
@@ -83,7 +82,7 @@ def list_rules(
     report = _load(config_file, options, files)
     raise_errors(report)
     try:
-        listing = describe(report, default_checks(), rule)
+        listing = describe(report, rule)
     except KeyError:
         raise LannerError(f'there is no rule "{rule}"') from None
     click.echo(_JSON_ENCODER.encode(listing) if is_json else describe_text(report, rule))

@@ -159,6 +159,7 @@ class Running:
             self.node = Node(
                 NodeOptions(
                     load_rules=self._load,
+                    open_source=self.source.open,
                     source=self.source,
                     state=self.state,
                     outputs=[(StdoutOutput(StdoutOptions(), self._stdout_fd), 100)],

@@ -1,0 +1,63 @@
+"""The first moments of `lanner run`: the probe compiles while the rest of Lanner is imported.
+
+Compiling takes a child process about as long as importing and loading rules takes us, so the two
+run side by side. Hence this module imports next to nothing before the child is on its way.
+"""
+
+import os
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from exporter.config.schema import Config
+from exporter.events.host import Host
+from exporter.sources.probe.live_source import ProbeSource
+from exporter.sources.probe.probe import ProbeOptions
+
+
+class OpeningProbe:
+    """A probe that is being opened by a thread of its own. `wait` gives the outcome."""
+
+    def __init__(self, host: Host, options: ProbeOptions) -> None:
+        self.host = host
+        self.source = ProbeSource(host, options)
+        self._error: BaseException | None = None
+        # A daemon: an error elsewhere ends the start at once, with nothing attached to clean up.
+        self._thread = threading.Thread(target=self._open, name="probe-open", daemon=True)
+        self._thread.start()
+
+    def _open(self) -> None:
+        try:
+            self.source.open()
+        except BaseException as error:  # noqa: BLE001  raised again by `wait`
+            self._error = error
+
+    def wait(self) -> None:
+        """Return when the probe is attached. Raises ProbeError when it could not be."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+
+class _Compose(Protocol):
+    """What this module calls of `compose.py`."""
+
+    def run_composed(self, config: Config, probe: OpeningProbe) -> int:
+        """Build and run the node."""
+
+
+def run_node(config: Config) -> int:
+    """Run until stopped; the exit status. Raises LannerError when the start fails."""
+    probe = OpeningProbe(Host(num_cpus=os.cpu_count() or 1), probe_options(config))
+    return cast("_Compose", import_module("exporter.app.compose")).run_composed(config, probe)
+
+
+def probe_options(config: Config) -> ProbeOptions:
+    """Settings of the probe; the ring's size is rounded up to a power of two."""
+    section = config.probe
+    return ProbeOptions(
+        ring_bytes=1 << (section.ring_size - 1).bit_length(),
+        scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
+        scope_pid=section.scope_pid or None,
+    )
