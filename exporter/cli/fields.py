@@ -42,12 +42,12 @@ def fields(*, source: str | None, is_json: bool, is_markdown: bool) -> None:
 
 def _visible(source: str | None) -> Iterator[tuple[FieldClass, list[Field]]]:
     """Each class once, with the fields a rule author should see."""
-    seen: set[str] = set()
+    seen: list[FieldClass] = []
     for name in (source,) if source else SOURCES:
         for cls in classes_of(name):
             shown = [f for f in cls.fields if not f.is_deprecated and TABLE_ONLY not in f.flags]
-            if cls.name not in seen and shown:
-                seen.add(cls.name)
+            if shown and not any(cls is other for other in seen):
+                seen.append(cls)
                 yield cls, shown
 
 
