@@ -121,7 +121,7 @@ def test_texts_by_type(kind, value, form, table, expected):
 def test_container_users_have_the_container_s_names():
     """A uid inside a container is named by the container's own passwd."""
     event = event_of("UID", 0)
-    event.thread.container_id = b"abc"
+    event.host.threads[42].container_id = b"abc"
 
     assert param_text(event, 0) == (b"0", b"box")
 

@@ -87,7 +87,7 @@ def proc(tmp_path) -> ProcTree:
 
 
 @pytest.fixture
-def etc(tmp_path) -> Path:
+def etc(tmp_path: Path) -> Path:
     """An /etc with two users and a group."""
     root = tmp_path / "etc"
     root.mkdir()
@@ -101,7 +101,12 @@ def etc(tmp_path) -> Path:
 @pytest.fixture
 def live(proc, etc) -> State:
     """The state of a live host, before its scan."""
-    return State(Host(boot_ts_ns=NOW_NS), keep_fds=False, procfs=Procfs(proc.root), etc=etc)
+    return State(
+        Host(boot_ts_ns=NOW_NS - 1000 * 1_000_000_000),
+        keep_fds=False,
+        procfs=Procfs(proc.root),
+        etc=etc,
+    )
 
 
 @pytest.fixture

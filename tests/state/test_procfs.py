@@ -3,10 +3,16 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from exporter.state.counters import StateCounters
 from exporter.state.procfs import Procfs
 from tests.live_contexts import HOST_MNTNS
+
+
+def read(procfs: Procfs, tid: int) -> Any:
+    """The thread that is read."""
+    return procfs.read_thread(tid)
 
 
 def test_a_process_is_read_in_full(proc):
@@ -20,7 +26,7 @@ def test_a_process_is_read_in_full(proc):
         uid=1000,
         nested=(7, 0),
     )
-    thread = Procfs(proc.root).read_thread(50)
+    thread = read(Procfs(proc.root), 50)
 
     assert (thread.tid, thread.pid, thread.ptid, thread.vtid, thread.vpid) == (50, 50, 1, 7, 7)
     assert (thread.comm, thread.exe, thread.args) == (b"sh", b"/bin/sh", (b"-c", b"true"))
@@ -61,7 +67,7 @@ def test_a_process_that_ends_meanwhile_is_counted(proc):
 def test_long_strings_are_cut(proc):
     """At most 4096 bytes of arguments and environment are kept."""
     proc.add(63, argv=("x", "y" * 9000), environ=b"Z" * 9000)
-    thread = Procfs(proc.root).read_thread(63)
+    thread = read(Procfs(proc.root), 63)
 
     assert len(thread.args[0]) == 4096 - 2
     assert len(thread.env[0]) == 4096
@@ -75,7 +81,7 @@ def test_boot_time_of_another_root(proc):
 
 def test_this_process_is_read_from_the_real_proc():
     """The real /proc tells what the process knows of itself."""
-    thread = Procfs().read_thread(os.getpid())
+    thread = read(Procfs(), os.getpid())
 
     assert (thread.pid, thread.ptid, thread.uid) == (os.getpid(), os.getppid(), os.geteuid())
     assert thread.cwd.rstrip(b"/") == bytes(Path.cwd()).rstrip(b"/")
