@@ -376,7 +376,7 @@ class _Parser:
         if match := PLAIN_LIST.match(text, start):
             self._pos = match.end()
             self._last = ")"
-            values = [part.strip() for part in as_text(match.group()[1:-1]).split(",")]
+            values = [part.strip(" \t\r\n") for part in as_text(match.group()[1:-1]).split(",")]
             return ValueList(tuple(values), self._position(start))
         if not text.startswith("(", start):
             match = IDENTIFIER.match(text, start)
