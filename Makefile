@@ -39,8 +39,8 @@ fix: setup-dev ## what lint can repair by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.PHONY: proto
-proto: setup-dev ## regenerate exporter/_proto from proto/
+.PHONY: proto docs
+proto docs: setup-dev ## regenerate exporter/_proto from proto/ and docs/reference from the code
 	@.ci/generate
 
 .PHONY: bench
