@@ -30,7 +30,7 @@ int step_clone(struct bpf_raw_tracepoint_args *ctx)
 	}
 	save_writer(&w);
 	s->next = STEP_CLONE_END;
-	steps.call(ctx, STEP_PROCESS);
+	run_step(ctx, STEP_PROCESS);
 	return lost_step(s);
 }
 

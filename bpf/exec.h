@@ -16,7 +16,7 @@
 
 /* Copies the strings of an argv- or envp-like vector, at most MAX_VECTOR of them and `room` bytes
  * together; returns the bytes written at the tail. */
-static inline u32 append_vector(struct writer *w, u64 vector, u32 first, u32 truncated_flag)
+static __always_inline u32 append_vector(struct writer *w, u64 vector, u32 first, u32 truncated_flag)
 {
 	u64 pointer, base = w->off, at, used = 0;
 	struct scratch *s = w->s;
@@ -71,7 +71,7 @@ int step_exec_failed(struct bpf_raw_tracepoint_args *ctx)
 	close_param(&w, pointer ? append_vector(&w, argv, 1, RECORD_TRUNCATED_ARGS) : 0);
 	s->next = STEP_EXEC_FAILED_ENV;
 	save_writer(&w);
-	steps.call(ctx, STEP_PROCESS);
+	run_step(ctx, STEP_PROCESS);
 	return lost_step(s);
 }
 
@@ -85,7 +85,7 @@ int step_exec_failed_env(struct bpf_raw_tracepoint_args *ctx)
 	w = start_writer(s, 15);
 	close_param(&w, s->aux ? append_vector(&w, s->aux, 0, RECORD_TRUNCATED_ENV) : 0);
 	save_writer(&w);
-	steps.call(ctx, STEP_EXEC_FACTS);
+	run_step(ctx, STEP_EXEC_FACTS);
 	return lost_step(s);
 }
 
@@ -114,12 +114,12 @@ int step_exec_env(struct bpf_raw_tracepoint_args *ctx)
 		close_param(&w, size);
 	}
 	save_writer(&w);
-	steps.call(ctx, STEP_EXEC_FACTS);
+	run_step(ctx, STEP_EXEC_FACTS);
 	return lost_step(s);
 }
 
 /* Whether the id is mapped into a user namespace (the initial one maps all). */
-static inline bool is_mapped(u64 map, u32 id)
+static __always_inline bool is_mapped(u64 map, u32 id)
 {
 #if defined(OFF_UID_MAP_EXTENT) && defined(OFF_UID_MAP_N)
 	u32 count = read_u32(map + OFF_UID_MAP_N);
@@ -139,7 +139,7 @@ static inline bool is_mapped(u64 map, u32 id)
 #endif
 }
 
-static inline bool in_groups(u64 cred, u32 gid)
+static __always_inline bool in_groups(u64 cred, u32 gid)
 {
 	u64 groups = read_u64(cred + OFF_CRED_GROUP_INFO);
 	u32 count = read_u32(groups + OFF_GROUP_INFO_N);
@@ -156,7 +156,7 @@ static inline bool in_groups(u64 cred, u32 gid)
 }
 
 /* Whether the task may write to its own executable. */
-static inline bool exe_is_writable(u64 cred, u64 inode)
+static __always_inline bool exe_is_writable(u64 cred, u64 inode)
 {
 	u64 user_ns = read_u64(cred + OFF_CRED_USER_NS);
 	u64 caps = read_u64(cred + OFF_CRED_CAP_EFFECTIVE);
@@ -182,7 +182,7 @@ static inline bool exe_is_writable(u64 cred, u64 inode)
 	return caps >> CAP_FOWNER & 1 && uid_mapped;
 }
 
-static inline bool is_memfd(u64 dentry)
+static __always_inline bool is_memfd(u64 dentry)
 {
 	struct dentry_head head;
 	char name[6] = {};
@@ -195,7 +195,7 @@ static inline bool is_memfd(u64 dentry)
 	       name[4] == 'd' && name[5] == ':';
 }
 
-static inline u64 inode_time_ns(u64 seconds_at, u64 nanoseconds_at)
+static __always_inline u64 inode_time_ns(u64 seconds_at, u64 nanoseconds_at)
 {
 	return read_u64(seconds_at) * NSEC_PER_SEC + read_u32(nanoseconds_at);
 }
@@ -246,7 +246,7 @@ int step_exec_facts(struct bpf_raw_tracepoint_args *ctx)
 	s->att_file = file;
 	if (file)
 		return walk_path(ctx, s, file + OFF_FILE_PATH, STEP_EXEC_END);
-	steps.call(ctx, STEP_EXEC_END);
+	run_step(ctx, STEP_EXEC_END);
 	return lost_step(s);
 }
 

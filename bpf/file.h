@@ -13,7 +13,7 @@
 #define FMODE_CREATED 0x100000
 
 /* struct file behind a descriptor of the task; 0 when it is closed. */
-static inline u64 file_of(u64 task, s32 fd)
+static __always_inline u64 file_of(u64 task, s32 fd)
 {
 	u64 fdt = read_u64(read_u64(task + OFF_TASK_FILES) + OFF_FILES_FDT);
 
@@ -24,7 +24,7 @@ static inline u64 file_of(u64 task, s32 fd)
 
 /* OPEN_UPPER_LAYER or OPEN_LOWER_LAYER for a file on overlayfs, else 0. The overlay keeps the
  * upper dentry right behind its embedded inode. */
-static inline u32 overlay_layer(u64 inode)
+static __always_inline u32 overlay_layer(u64 inode)
 {
 	u64 upper;
 
@@ -36,7 +36,7 @@ static inline u32 overlay_layer(u64 inode)
 	return OPEN_LOWER_LAYER;
 }
 
-static inline u32 device_of(u64 inode)
+static __always_inline u32 device_of(u64 inode)
 {
 	return device_number(read_u32(read_u64(inode + OFF_INODE_SB) + OFF_SB_DEV));
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 /* Entry of a socket: local end first, as in fd lists of captures. */
-static inline void append_socket_entry(struct writer *w, u64 sk)
+static __always_inline void append_socket_entry(struct writer *w, u64 sk)
 {
 	u8 *out = tail_of(w);
 	u16 family = read_u16(sk + OFF_SOCK_FAMILY);
@@ -87,7 +87,7 @@ int step_attach(struct bpf_raw_tracepoint_args *ctx)
 	if (!file) {
 		w.off -= 4;
 		save_writer(&w);
-		steps.call(ctx, STEP_ATTACHED);
+		run_step(ctx, STEP_ATTACHED);
 		return lost_step(s);
 	}
 	if (kind == ATTACH_FD) {
@@ -101,7 +101,7 @@ int step_attach(struct bpf_raw_tracepoint_args *ctx)
 			append_socket_entry(&w, read_u64(read_u64(file + OFF_FILE_PRIVATE) +
 							 OFF_SOCKET_SK));
 			save_writer(&w);
-			steps.call(ctx, STEP_ATTACHED);
+			run_step(ctx, STEP_ATTACHED);
 			return lost_step(s);
 		}
 		type = mode == S_IFDIR ? FD_DIRECTORY
@@ -153,13 +153,13 @@ int step_attached(struct bpf_raw_tracepoint_args *ctx)
 	}
 	save_writer(&w);
 	if (s->att_done < s->natt)
-		steps.call(ctx, STEP_ATTACH);
+		run_step(ctx, STEP_ATTACH);
 	else
-		steps.call(ctx, STEP_FINISH);
+		run_step(ctx, STEP_FINISH);
 	return lost_step(s);
 }
 
-static inline void fill_header(struct scratch *s, struct record_header *h)
+static __always_inline void fill_header(struct scratch *s, struct record_header *h)
 {
 	u64 task = s->task;
 	u64 signal = read_u64(task + OFF_TASK_SIGNAL);
@@ -207,15 +207,13 @@ int step_finish(struct bpf_raw_tracepoint_args *ctx)
 	struct scratch *s = this_scratch();
 	struct record_header *h;
 	struct event_counters *count;
-	u8 *data; /* bcc looks at the argument's type and must find a pointer */
 	bool lost = false;
 	u64 size;
 	u32 code;
 
 	if (!s)
 		return 0;
-	data = s->data;
-	h = (struct record_header *)data;
+	h = (struct record_header *)s->data;
 	fill_header(s, h);
 	size = s->off;
 	h->record_len = size;
@@ -223,9 +221,9 @@ int step_finish(struct bpf_raw_tracepoint_args *ctx)
 	h->flags = s->flags;
 	code = s->code;
 	BOUND(size, 0x7fff);
-	if (events.ringbuf_output(data, size, 0))
+	if (ring_output(MAP_EVENTS, s->data, size, 0))
 		lost = true;
-	count = counters.lookup(&code);
+	count = map_lookup(MAP_COUNTERS, &code);
 	if (count) {
 		if (lost)
 			count->dropped += 1;

@@ -14,7 +14,7 @@ static long (*read_user_str)(void *to, u32 size, u64 from) =
 	(void *)BPF_FUNC_probe_read_user_str;
 
 /* The helper fills what it cannot read with zeros, so a broken chain of pointers reads as 0. */
-static inline u64 read_u64(u64 from)
+static __always_inline u64 read_u64(u64 from)
 {
 	u64 value;
 
@@ -22,7 +22,7 @@ static inline u64 read_u64(u64 from)
 	return value;
 }
 
-static inline u32 read_u32(u64 from)
+static __always_inline u32 read_u32(u64 from)
 {
 	u32 value;
 
@@ -30,7 +30,7 @@ static inline u32 read_u32(u64 from)
 	return value;
 }
 
-static inline u16 read_u16(u64 from)
+static __always_inline u16 read_u16(u64 from)
 {
 	u16 value;
 
@@ -38,7 +38,7 @@ static inline u16 read_u16(u64 from)
 	return value;
 }
 
-static inline u8 read_u8(u64 from)
+static __always_inline u8 read_u8(u64 from)
 {
 	u8 value;
 

@@ -103,3 +103,5 @@ struct scratch {
 	u64 slot;
 	u64 depth;
 };
+
+_Static_assert(sizeof(struct scratch) <= SCRATCH_BYTES, "user space sizes the map");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Maps shared by all programs of the probe. Sizes come from exporter/sources/probe/source_text.py. */
+/* Maps shared by all programs of the probe, and jumping between its programs. */
 #pragma once
 
 /* Steps that several events run through; programs jump between them by tail call, because a
@@ -56,17 +56,33 @@ struct event_counters {
 #define REASON_SCOPE_FULL 3
 #define REASON_COUNT 4
 
-BPF_RINGBUF_OUTPUT(events, RING_PAGES);
-BPF_ARRAY(scratch, struct scratch, CPUS);
-BPF_ARRAY(syscalls, struct syscall_info, 512);
-BPF_PROG_ARRAY(steps, STEP_COUNT);
-BPF_PERCPU_ARRAY(counters, struct event_counters, EVENT_CODES);
-BPF_PERCPU_ARRAY(reasons, u64, REASON_COUNT);
-BPF_HASH(scope_pids, u32, u8, 65536);
+/* The maps are created by user space (kernel.py), which puts their descriptors in place of these
+ * numbers when it loads a program. So this text can be compiled without any privilege, and in
+ * several pieces. */
+#define MAP_EVENTS bpf_pseudo_fd(1, 1) /* ring buffer */
+#define MAP_SCRATCH bpf_pseudo_fd(1, 2) /* array: CPU -> struct scratch */
+#define MAP_SYSCALLS bpf_pseudo_fd(1, 3) /* array: number -> struct syscall_info */
+#define MAP_STEPS bpf_pseudo_fd(1, 4) /* program array */
+#define MAP_COUNTERS bpf_pseudo_fd(1, 5) /* per-CPU array: event code -> struct event_counters */
+#define MAP_REASONS bpf_pseudo_fd(1, 6) /* per-CPU array: REASON_* -> u64 */
+#define MAP_SCOPE_PIDS bpf_pseudo_fd(1, 7) /* hash: process id -> u8 */
 
-static inline void count_reason(u32 reason)
+static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static long (*map_update)(u64 map, const void *key, const void *value, u64 flags) =
+	(void *)BPF_FUNC_map_update_elem;
+static long (*map_delete)(u64 map, const void *key) = (void *)BPF_FUNC_map_delete_elem;
+static long (*tail_call)(void *ctx, u64 map, u32 index) = (void *)BPF_FUNC_tail_call;
+static long (*ring_output)(u64 ring, void *data, u64 size, u64 flags) =
+	(void *)BPF_FUNC_ringbuf_output;
+
+static __always_inline void run_step(void *ctx, u32 step)
 {
-	u64 *value = reasons.lookup(&reason);
+	tail_call(ctx, MAP_STEPS, step);
+}
+
+static __always_inline void count_reason(u32 reason)
+{
+	u64 *value = map_lookup(MAP_REASONS, &reason);
 
 	if (value)
 		*value += 1;

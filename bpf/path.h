@@ -12,7 +12,7 @@ struct dentry_head {
 	u64 name;
 };
 
-static inline void read_dentry(struct dentry_head *head, u64 dentry)
+static __always_inline void read_dentry(struct dentry_head *head, u64 dentry)
 {
 #if OFF_DENTRY_NAME == OFF_DENTRY_PARENT + 8 && OFF_QSTR_LEN == 4 && OFF_QSTR_NAME == 8
 	read_kernel(head, sizeof(*head), dentry + OFF_DENTRY_PARENT);
@@ -26,7 +26,7 @@ static inline void read_dentry(struct dentry_head *head, u64 dentry)
 /* Writes the path, without a NUL, at the tail of the record and returns its length; moves no
  * offset. A nameless root gives "/"; a file outside any tree (memfd, anonymous inode) its bare
  * name. */
-static inline u32 append_path(struct scratch *s, u64 dentry, u64 vfsmount)
+static __always_inline u32 append_path(struct scratch *s, u64 dentry, u64 vfsmount)
 {
 	struct writer w = start_writer(s, 0);
 	struct dentry_head head;
@@ -93,24 +93,6 @@ int step_path(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	read_kernel(path, sizeof(path), s->path_at);
 	s->path_len = append_path(s, path[OFF_PATH_DENTRY / 8], path[OFF_PATH_MNT / 8]);
-	steps.call(ctx, s->after_path);
+	run_step(ctx, s->after_path);
 	return lost_step(s);
-}
-
-static inline int walk_path(void *ctx, struct scratch *s, u64 path_at, u32 after)
-{
-	s->path_at = path_at;
-	s->after_path = after;
-	steps.call(ctx, STEP_PATH);
-	return lost_step(s);
-}
-
-/* Closes a path parameter that STEP_PATH has written: adds the NUL. */
-static inline void close_path_param(struct writer *w)
-{
-	u64 end = w->off + w->s->path_len;
-
-	BOUND(end, 0x7fff);
-	w->s->data[end] = 0;
-	close_param(w, w->s->path_len + 1);
 }

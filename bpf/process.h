@@ -7,7 +7,7 @@
 
 /* exe (first string) and args (the others) from the task's argument memory; together at most
  * PARAM_ROOM bytes, the last one forced to NUL. */
-static inline void put_exe_and_args(struct writer *w)
+static __always_inline void put_exe_and_args(struct writer *w)
 {
 	u64 mm = read_u64(w->s->task + OFF_TASK_MM);
 	u64 from = read_u64(mm + OFF_MM_ARG_START);
@@ -75,7 +75,7 @@ int step_process(struct bpf_raw_tracepoint_args *ctx)
 	len = read_kernel_str(tail_of(&w), 16, task + OFF_TASK_COMM);
 	close_param(&w, len > 0 ? len : 0);
 	save_writer(&w);
-	steps.call(ctx, STEP_CGROUPS);
+	run_step(ctx, STEP_CGROUPS);
 	return lost_step(s);
 }
 
@@ -83,7 +83,7 @@ int step_process(struct bpf_raw_tracepoint_args *ctx)
 
 /* "name=/path" and a NUL for one controller: the innermost components of the path. `name` holds
  * up to eight characters, the first in the lowest byte. */
-static inline void append_cgroup(struct writer *w, u64 css_set, u32 subsys, u64 name, u32 name_len)
+static __always_inline void append_cgroup(struct writer *w, u64 css_set, u32 subsys, u64 name, u32 name_len)
 {
 	u64 css = read_u64(css_set + OFF_CSS_SET_SUBSYS + 8 * (u64)subsys);
 	u64 kn = read_u64(read_u64(css + OFF_CSS_CGROUP) + OFF_CGROUP_KN);
@@ -171,6 +171,6 @@ int step_cgroups(struct bpf_raw_tracepoint_args *ctx)
 	w.off = start;
 	close_param(&w, end - start);
 	save_writer(&w);
-	steps.call(ctx, s->next);
+	run_step(ctx, s->next);
 	return lost_step(s);
 }

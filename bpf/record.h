@@ -15,7 +15,7 @@ struct writer {
 };
 
 /* param: index of the first parameter that the step writes. */
-static inline struct writer start_writer(struct scratch *s, u32 param)
+static __always_inline struct writer start_writer(struct scratch *s, u32 param)
 {
 	struct writer w = {
 		.s = s, .off = s->off, .slot = sizeof(struct record_header) + 2 * param};
@@ -23,14 +23,14 @@ static inline struct writer start_writer(struct scratch *s, u32 param)
 	return w;
 }
 
-static inline void save_writer(struct writer *w)
+static __always_inline void save_writer(struct writer *w)
 {
 	w->s->off = w->off;
 }
 
 /* In loops the position goes through memory, where the verifier does not follow its value: in
  * registers every way through the loop would be a state of its own. */
-static inline void forget_position(struct writer *w)
+static __always_inline void forget_position(struct writer *w)
 {
 	w->s->off = w->off;
 	w->s->slot = w->slot;
@@ -41,7 +41,7 @@ static inline void forget_position(struct writer *w)
 }
 
 /* Where the next byte goes. */
-static inline u8 *tail_of(struct writer *w)
+static __always_inline u8 *tail_of(struct writer *w)
 {
 	u64 off = w->off;
 
@@ -50,39 +50,39 @@ static inline u8 *tail_of(struct writer *w)
 }
 
 /* Notes that the parameter just written is `len` bytes long. */
-static inline void close_param(struct writer *w, u32 len)
+static __always_inline void close_param(struct writer *w, u32 len)
 {
 	*(u16 *)(w->s->data + w->slot) = len;
 	w->slot += 2;
 	w->off += len;
 }
 
-static inline void put_u8(struct writer *w, u8 value)
+static __always_inline void put_u8(struct writer *w, u8 value)
 {
 	*tail_of(w) = value;
 	close_param(w, 1);
 }
 
-static inline void put_u16(struct writer *w, u16 value)
+static __always_inline void put_u16(struct writer *w, u16 value)
 {
 	*(u16 *)tail_of(w) = value;
 	close_param(w, 2);
 }
 
-static inline void put_u32(struct writer *w, u32 value)
+static __always_inline void put_u32(struct writer *w, u32 value)
 {
 	*(u32 *)tail_of(w) = value;
 	close_param(w, 4);
 }
 
-static inline void put_u64(struct writer *w, u64 value)
+static __always_inline void put_u64(struct writer *w, u64 value)
 {
 	*(u64 *)tail_of(w) = value;
 	close_param(w, 8);
 }
 
 /* A string argument. An unreadable pointer gives an empty parameter. */
-static inline u32 put_user_string(struct writer *w, u64 from)
+static __always_inline u32 put_user_string(struct writer *w, u64 from)
 {
 	long len = read_user_str(tail_of(w), STRING_MAX, from);
 
@@ -95,7 +95,7 @@ static inline u32 put_user_string(struct writer *w, u64 from)
 }
 
 /* Asks for the path or the facts of a descriptor to be attached (fd is unused for ATTACH_CWD). */
-static inline void want_attachment(struct scratch *s, u32 kind, s32 fd)
+static __always_inline void want_attachment(struct scratch *s, u32 kind, s32 fd)
 {
 	u64 at = s->natt;
 
@@ -106,16 +106,16 @@ static inline void want_attachment(struct scratch *s, u32 kind, s32 fd)
 	s->natt = at + 1;
 }
 
-static inline struct scratch *this_scratch(void)
+static __always_inline struct scratch *this_scratch(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 
-	return scratch.lookup(&cpu);
+	return map_lookup(MAP_SCRATCH, &cpu);
 }
 
 /* Takes this CPU's scratch memory for one record. Tracepoints run with preemption off on the
  * kernels we know; should one interrupt another all the same, it is counted, not mixed up. */
-static inline struct scratch *begin_record(u32 code, u32 nparams)
+static __always_inline struct scratch *begin_record(u32 code, u32 nparams)
 {
 	struct scratch *s = this_scratch();
 
@@ -137,22 +137,22 @@ static inline struct scratch *begin_record(u32 code, u32 nparams)
 }
 
 /* Gives up on a record whose next step is missing; only a broken start can cause that. */
-static inline int lost_step(struct scratch *s)
+static __always_inline int lost_step(struct scratch *s)
 {
 	s->busy = 0;
 	count_reason(REASON_NO_STEP);
 	return 0;
 }
 
-static inline int end_record(void *ctx, struct writer *w)
+static __always_inline int end_record(void *ctx, struct writer *w)
 {
 	struct scratch *s = w->s;
 
 	save_writer(w);
 	s->params_end = w->off;
 	if (s->natt)
-		steps.call(ctx, STEP_ATTACH);
+		run_step(ctx, STEP_ATTACH);
 	else
-		steps.call(ctx, STEP_FINISH);
+		run_step(ctx, STEP_FINISH);
 	return lost_step(s);
 }

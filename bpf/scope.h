@@ -3,7 +3,7 @@
  * subtree (SCOPE_CGROUP_*) or a process tree (SCOPE_PID, kept up to date by task_fork). */
 #pragma once
 
-static inline u64 cgroup_of(u64 task)
+static __always_inline u64 cgroup_of(u64 task)
 {
 	u64 css_set = read_u64(task + OFF_TASK_CGROUPS);
 
@@ -16,12 +16,12 @@ static inline u64 cgroup_of(u64 task)
 #endif
 }
 
-static inline bool in_scope(u64 task, u32 tgid)
+static __always_inline bool in_scope(u64 task, u32 tgid)
 {
 	if (tgid == SELF_TGID)
 		return false;
 #ifdef SCOPE_PID
-	if (!scope_pids.lookup(&tgid))
+	if (!map_lookup(MAP_SCOPE_PIDS, &tgid))
 		return false;
 #endif
 #ifdef SCOPE_CGROUP_ID

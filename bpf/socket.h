@@ -10,7 +10,7 @@
 #define TCP_LISTEN 10
 #define SOCK_STREAM 1
 
-static inline u64 sock_of(u64 task, s32 fd)
+static __always_inline u64 sock_of(u64 task, s32 fd)
 {
 	u64 file = file_of(task, fd);
 
@@ -21,24 +21,24 @@ static inline u64 sock_of(u64 task, s32 fd)
 	return read_u64(read_u64(file + OFF_FILE_PRIVATE) + OFF_SOCKET_SK);
 }
 
-static inline u16 swap16(u16 value)
+static __always_inline u16 swap16(u16 value)
 {
 	return (u16)(value << 8 | value >> 8);
 }
 
-static inline u16 local_port(u64 sk)
+static __always_inline u16 local_port(u64 sk)
 {
 	return read_u16(sk + OFF_SOCK_NUM);
 }
 
-static inline u16 remote_port(u64 sk)
+static __always_inline u16 remote_port(u64 sk)
 {
 	return swap16(read_u16(sk + OFF_SOCK_DPORT));
 }
 
 /* Appends the path of a bound unix socket with its NUL; returns the number of bytes (>= 1). The
  * leading NUL of an abstract name is skipped. */
-static inline u32 append_unix_path(u8 *to, u64 sk)
+static __always_inline u32 append_unix_path(u8 *to, u64 sk)
 {
 	u64 addr = sk ? read_u64(sk + OFF_UNIX_ADDR) : 0;
 	long len = 0;
@@ -57,7 +57,7 @@ static inline u32 append_unix_path(u8 *to, u64 sk)
 /* The two ends of a socket as a SOCKTUPLE parameter. outgoing: local end first, else remote end
  * first. to: address given by the caller, for the remote end of sockets that the kernel keeps
  * unconnected; 0 for none. */
-static inline void put_tuple(struct writer *w, u64 sk, bool outgoing, u64 to)
+static __always_inline void put_tuple(struct writer *w, u64 sk, bool outgoing, u64 to)
 {
 	u16 family = read_u16(sk + OFF_SOCK_FAMILY);
 	u8 *out = tail_of(w);
@@ -109,7 +109,7 @@ static inline void put_tuple(struct writer *w, u64 sk, bool outgoing, u64 to)
 }
 
 /* The caller's sockaddr as a SOCKADDR parameter; empty when unreadable or of another family. */
-static inline void put_user_sockaddr(struct writer *w, u64 from, u32 size)
+static __always_inline void put_user_sockaddr(struct writer *w, u64 from, u32 size)
 {
 	u8 *out = tail_of(w);
 	u16 family = 0, port = 0;

@@ -5,12 +5,12 @@
 #if defined(__x86_64__)
 #define TS_COMPAT 0x0002
 
-static inline s64 syscall_number(u64 regs)
+static __always_inline s64 syscall_number(u64 regs)
 {
 	return read_u64(regs + offsetof(struct pt_regs, orig_ax));
 }
 
-static inline void save_args(struct scratch *s, u64 regs)
+static __always_inline void save_args(struct scratch *s, u64 regs)
 {
 	u64 saved[8]; /* r10 r9 r8 ax cx dx si di */
 
@@ -23,7 +23,7 @@ static inline void save_args(struct scratch *s, u64 regs)
 	s->args[5] = saved[1];
 }
 
-static inline bool is_32bit_call(u64 task)
+static __always_inline bool is_32bit_call(u64 task)
 {
 #ifdef OFF_TASK_THREAD_STATUS
 	return read_u32(task + OFF_TASK_THREAD_STATUS) & TS_COMPAT;
@@ -34,19 +34,19 @@ static inline bool is_32bit_call(u64 task)
 #elif defined(__aarch64__)
 #define TIF_32BIT 22
 
-static inline s64 syscall_number(u64 regs)
+static __always_inline s64 syscall_number(u64 regs)
 {
 	return (s32)read_u32(regs + offsetof(struct pt_regs, syscallno));
 }
 
-static inline void save_args(struct scratch *s, u64 regs)
+static __always_inline void save_args(struct scratch *s, u64 regs)
 {
 	read_kernel(s->args, 6 * 8, regs);
 	/* regs[0] holds the result by now. */
 	s->args[0] = read_u64(regs + offsetof(struct pt_regs, orig_x0));
 }
 
-static inline bool is_32bit_call(u64 task)
+static __always_inline bool is_32bit_call(u64 task)
 {
 	return read_u64(task + OFF_TASK_THREAD_FLAGS) >> TIF_32BIT & 1;
 }

@@ -18,7 +18,7 @@
 #define AT_FDCWD (-100)
 
 /* Asks for the directory that makes a relative path absolute. */
-static inline void want_directory(struct scratch *s, u32 len, u64 start, s32 dirfd, u32 kind)
+static __always_inline void want_directory(struct scratch *s, u32 len, u64 start, s32 dirfd, u32 kind)
 {
 	BOUND(start, 0x7fff);
 	if (!len || s->data[start] == '/')

@@ -19,7 +19,7 @@ struct opened {
 	u64 file;
 };
 
-static inline void read_opened(struct scratch *s, struct opened *o)
+static __always_inline void read_opened(struct scratch *s, struct opened *o)
 {
 	u64 inode;
 
@@ -42,7 +42,7 @@ static inline void read_opened(struct scratch *s, struct opened *o)
 	o->ino = read_u64(inode + OFF_INODE_INO);
 }
 
-static inline u32 open_mode(u32 flags, u32 mode)
+static __always_inline u32 open_mode(u32 flags, u32 mode)
 {
 	return flags & (O_CREAT | O_TMPFILE) ? mode & 07777 : 0;
 }
@@ -127,7 +127,7 @@ int step_open_by_handle(struct bpf_raw_tracepoint_args *ctx)
 	s->aux = o.file;
 	if (o.file)
 		return walk_path(ctx, s, o.file + OFF_FILE_PATH, STEP_OPEN_BY_HANDLE_END);
-	steps.call(ctx, STEP_OPEN_BY_HANDLE_END);
+	run_step(ctx, STEP_OPEN_BY_HANDLE_END);
 	return lost_step(s);
 }
 

@@ -11,7 +11,7 @@
 #define DYN_U64 0
 #define DYN_SIGNAL 1
 
-static inline void put_dyn_u64(struct writer *w, u64 value)
+static __always_inline void put_dyn_u64(struct writer *w, u64 value)
 {
 	u8 *out = tail_of(w);
 

@@ -13,20 +13,20 @@
 #define MM_SHMEMPAGES 3
 
 /* Number of a struct pid at a level of pid namespaces; 0 where it has none. */
-static inline u32 pid_number(u64 pid, u32 level)
+static __always_inline u32 pid_number(u64 pid, u32 level)
 {
 	if (read_u32(pid + OFF_PID_LEVEL) < level)
 		return 0;
 	return read_u32(pid + OFF_PID_NUMBERS + (u64)level * SIZEOF_UPID);
 }
 
-static inline u32 pidns_level(u64 task)
+static __always_inline u32 pidns_level(u64 task)
 {
 	return read_u32(read_u64(task + OFF_TASK_THREAD_PID) + OFF_PID_LEVEL);
 }
 
 /* The pid namespace that the task itself is numbered in. */
-static inline u64 pidns_of(u64 task)
+static __always_inline u64 pidns_of(u64 task)
 {
 	u64 pid = read_u64(task + OFF_TASK_THREAD_PID);
 	u64 level = read_u32(pid + OFF_PID_LEVEL);
@@ -34,7 +34,7 @@ static inline u64 pidns_of(u64 task)
 	return read_u64(pid + OFF_PID_NUMBERS + level * SIZEOF_UPID + OFF_UPID_NS);
 }
 
-static inline u32 tty_of(u64 signal)
+static __always_inline u32 tty_of(u64 signal)
 {
 	u64 tty = read_u64(signal + OFF_SIGNAL_TTY);
 	u64 driver;
@@ -49,14 +49,14 @@ static inline u32 tty_of(u64 signal)
 }
 
 /* The kernel's own device number (12 bits major, 20 bits minor) as stat(2) shows it. */
-static inline u32 device_number(u32 dev)
+static __always_inline u32 device_number(u32 dev)
 {
 	u32 major = dev >> 20, minor = dev & 0xfffff;
 
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-static inline u32 loginuid_of(u64 task)
+static __always_inline u32 loginuid_of(u64 task)
 {
 #ifdef OFF_TASK_LOGINUID
 	return read_u32(task + OFF_TASK_LOGINUID);
@@ -66,7 +66,7 @@ static inline u32 loginuid_of(u64 task)
 }
 
 /* Pages of one kind that the address space holds; per-CPU remainders are left out. */
-static inline s64 mm_pages(u64 mm, u32 kind)
+static __always_inline s64 mm_pages(u64 mm, u32 kind)
 {
 	s64 pages = read_u64(mm + OFF_MM_RSS_STAT + kind * RSS_STRIDE + OFF_RSS_COUNT);
 

@@ -1,126 +1,164 @@
-"""The few calls into libbpf.so.1 that the long-lived process makes: maps, attaching, the ring.
+"""The bpf(2) system call: maps, programs, attaching.
 
-libbpf costs 0.3 MiB here; bcc itself is used only in the child that compiles.
+Called directly, as its attributes are the kernel's stable interface; bcc is used only in the child
+that compiles. Source: bpf(2), include/uapi/linux/bpf.h.
 """
 
 import ctypes
 import errno
 import os
+import platform
+import resource
+import struct
 from functools import cache
 
 from exporter.errors import ProbeError
 
-SAMPLE_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_BPF_NUMBERS = {"x86_64": 321, "aarch64": 280}
+
+_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE = 0, 1, 2
+_PROG_LOAD, _RAW_TRACEPOINT_OPEN = 5, 17
+
+HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, RINGBUF = 1, 2, 3, 6, 27
+"""Map types."""
+
+_RAW_TRACEPOINT = 17
+_LOG_BYTES = 16 << 20
+_INSTRUCTION_BYTES = 8
+_LOAD_MAP = (0x18, 1)
+"""Opcode of a 64-bit immediate load, and the source "register" that says it is a map."""
+
+
+class RefusedError(ProbeError):
+    """The kernel's verifier refused a program. log: what it said."""
+
+    def __init__(self, message: str, *, code: str, hint: str, log: str) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.log = log
 
 
 @cache
-def _libbpf() -> ctypes.CDLL:
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    """The call's result, or a negative errno."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    number = ctypes.c_long(_BPF_NUMBERS[platform.machine()])
+    result = int(
+        _libc().syscall(number, ctypes.c_int(command), buffer, ctypes.c_uint(len(attributes)))
+    )
+    return -ctypes.get_errno() if result < 0 else result
+
+
+def missing_privileges() -> ProbeError:
+    """The error for a process that may not load programs."""
+    return ProbeError(
+        "no permission to load the probe into the kernel",
+        code="E_PRIVILEGES",
+        hint="run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+        " (CAP_SYS_ADMIN and CAP_SYS_RESOURCE on kernels before 5.11)",
+    )
+
+
+def _check(result: int, what: str) -> int:
+    if result >= 0:
+        return result
+    if result == -errno.EPERM:
+        raise missing_privileges()
+    raise ProbeError(f"cannot {what}: {os.strerror(-result)}", code="E_BPF")
+
+
+def lift_memory_limit() -> None:
+    """Before 5.11 maps count as locked memory, of which little is allowed by default."""
     try:
-        lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    except OSError as error:
-        raise ProbeError(
-            f"libbpf cannot be loaded: {error}",
-            code="E_LIBBPF",
-            hint="install it: apt install libbpf1",
-        ) from error
-    lib.bpf_raw_tracepoint_open.argtypes = [ctypes.c_char_p, ctypes.c_int]
-    for name in ("bpf_map_update_elem",):
-        getattr(lib, name).argtypes = [
-            ctypes.c_int,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-            ctypes.c_uint64,
-        ]
-    lib.bpf_map_lookup_elem.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-    lib.ring_buffer__new.restype = ctypes.c_void_p
-    lib.ring_buffer__new.argtypes = [
-        ctypes.c_int,
-        SAMPLE_CALLBACK,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-    ]
-    lib.ring_buffer__poll.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
-    lib.ring_buffer__epoll_fd.argtypes = [ctypes.c_void_p]
-    lib.ring_buffer__free.argtypes = [ctypes.c_void_p]
-    lib.ring_buffer__free.restype = None
-    # libbpf prints its own diagnostics to stderr; errors reach the user through ProbeError.
-    lib.libbpf_set_print(None)
-    return lib
+        resource.setrlimit(
+            resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+    except (ValueError, OSError):
+        return  # newer kernels do not need it; on older ones creating the maps will tell
+
+
+def create_map(kind: int, name: str, key_bytes: int, value_bytes: int, entries: int) -> int:
+    """Descriptor of a new map. Raises ProbeError."""
+    attributes = struct.pack(
+        "<IIIIIII16s", kind, key_bytes, value_bytes, entries, 0, 0, 0, name.encode()[:15]
+    )
+    return _check(_bpf(_MAP_CREATE, attributes), f"create the kernel map {name}")
+
+
+def update_map(fd: int, key: bytes, value: bytes) -> None:
+    """Set one element. Raises ProbeError."""
+    keys, values = ctypes.create_string_buffer(key), ctypes.create_string_buffer(value)
+    attributes = struct.pack("<IxxxxQQQ", fd, ctypes.addressof(keys), ctypes.addressof(values), 0)
+    _check(_bpf(_MAP_UPDATE, attributes), "fill a kernel map")
+
+
+def read_map(fd: int, key: bytes, size: int) -> bytes:
+    """One element, `size` bytes (of all CPUs together for per-CPU maps). Raises ProbeError."""
+    keys, values = ctypes.create_string_buffer(key), ctypes.create_string_buffer(size)
+    attributes = struct.pack("<IxxxxQQQ", fd, ctypes.addressof(keys), ctypes.addressof(values), 0)
+    _check(_bpf(_MAP_LOOKUP, attributes), "read a kernel map")
+    return values.raw
+
+
+def place_maps(code: bytes, maps: dict[int, int]) -> bytes:
+    """The instructions with map numbers (bpf/maps.h) replaced by descriptors."""
+    patched = bytearray(code)
+    for at in range(0, len(code), _INSTRUCTION_BYTES):
+        opcode, registers = code[at], code[at + 1]
+        if (opcode, registers >> 4) == _LOAD_MAP:
+            (number,) = struct.unpack_from("<i", code, at + 4)
+            struct.pack_into("<i", patched, at + 4, maps[number])
+    return bytes(patched)
+
+
+def load_program(name: str, code: bytes) -> int:
+    """Descriptor of a verified raw tracepoint program.
+
+    Raises RefusedError with the verifier's log, or ProbeError without privileges.
+    """
+    result = _load(name, code, b"")
+    if result == -errno.EPERM:
+        raise missing_privileges()
+    if result >= 0:
+        return result
+    log = ctypes.create_string_buffer(_LOG_BYTES)
+    _load(name, code, log)
+    text = log.value.decode(errors="replace")
+    last = "\n".join(text.strip().splitlines()[-4:])
+    raise RefusedError(
+        f"the kernel refused the program {name}: {os.strerror(-result)}",
+        code="E_VERIFIER",
+        hint=f"please report this kernel version with the lines below\n{last}",
+        log=text,
+    )
+
+
+def _load(name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes") -> int:
+    instructions = ctypes.create_string_buffer(code, len(code))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    attributes = struct.pack(
+        "<IIQQIIQII16s",
+        _RAW_TRACEPOINT,
+        len(code) // _INSTRUCTION_BYTES,
+        ctypes.addressof(instructions),
+        ctypes.addressof(license_text),
+        1 if log else 0,
+        len(log),
+        0 if isinstance(log, bytes) else ctypes.addressof(log),
+        0,
+        0,
+        name.encode()[:15],
+    )
+    return _bpf(_PROG_LOAD, attributes)
 
 
 def attach(tracepoint: str, program_fd: int) -> int:
     """Attach a program to a raw tracepoint; the returned descriptor detaches it when closed."""
-    fd = int(_libbpf().bpf_raw_tracepoint_open(tracepoint.encode(), program_fd))
-    if fd < 0:
-        number = -fd if fd != -1 else ctypes.get_errno()
-        raise ProbeError(
-            f"cannot attach to the tracepoint {tracepoint}: {os.strerror(number)}",
-            code="E_ATTACH",
-            hint="use a kernel built with CONFIG_BPF_EVENTS and CONFIG_FTRACE_SYSCALLS",
-        )
-    return fd
-
-
-def update_map(fd: int, key: bytes, value: bytes) -> None:
-    """Set one element of a map. Raises ProbeError."""
-    if _libbpf().bpf_map_update_elem(fd, key, value, 0):
-        raise ProbeError(
-            f"cannot fill a kernel map: {os.strerror(ctypes.get_errno())}", code="E_MAP"
-        )
-
-
-def read_map(fd: int, key: bytes, size: int) -> bytes | None:
-    """One element of a map, `size` bytes; None when there is none."""
-    value = ctypes.create_string_buffer(size)
-    if _libbpf().bpf_map_lookup_elem(fd, key, value):
-        return None
-    return value.raw
-
-
-class Ring:
-    """Consumer of a BPF ring buffer. `sink` gets the bytes of each record (its own copy)."""
-
-    def __init__(self, map_fd: int) -> None:
-        self._lib = _libbpf()
-        self._batch: list[bytes] = []
-        string_at, append = ctypes.string_at, self._batch.append
-
-        def on_sample(_context: int, data: int, size: int) -> int:
-            append(string_at(data, size))
-            return 0
-
-        self._callback = SAMPLE_CALLBACK(on_sample)  # must outlive the ring
-        self._ring = self._lib.ring_buffer__new(map_fd, self._callback, None, None)
-        if not self._ring:
-            raise ProbeError(
-                f"cannot map the ring buffer: {os.strerror(ctypes.get_errno())}", code="E_RING"
-            )
-
-    @property
-    def fd(self) -> int:
-        """Descriptor that becomes readable when records arrive."""
-        return int(self._lib.ring_buffer__epoll_fd(self._ring))
-
-    def take(self, timeout_ms: int) -> list[bytes]:
-        """Records that are there now, or the first ones to come within the time; may be empty."""
-        result = int(self._lib.ring_buffer__poll(self._ring, timeout_ms))
-        if result < 0 and result != -errno.EINTR:
-            raise ProbeError(f"cannot read the ring buffer: {os.strerror(-result)}", code="E_RING")
-        return self._swap()
-
-    def take_all(self) -> list[bytes]:
-        """Everything in the ring, without asking whether there is anything."""
-        self._lib.ring_buffer__consume(self._ring)
-        return self._swap()
-
-    def _swap(self) -> list[bytes]:
-        batch = self._batch.copy()
-        self._batch.clear()
-        return batch
-
-    def close(self) -> None:
-        """Unmap the ring. It must not be used afterwards."""
-        if self._ring:
-            self._lib.ring_buffer__free(self._ring)
-            self._ring = None
+    name = ctypes.create_string_buffer(tracepoint.encode())
+    result = _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QIxxxx", ctypes.addressof(name), program_fd))
+    return _check(result, f"attach to the tracepoint {tracepoint}")

@@ -9,6 +9,7 @@ import platform
 import re
 import struct
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,16 +18,21 @@ from msgspec import Struct
 
 from exporter.errors import ProbeError
 from exporter.events.table import event_type
-from exporter.sources.probe import btf, kernel, launch, offsets, scope, source_text
+from exporter.sources.probe import btf, kernel, launch, offsets, ring, scope, source_text
 from exporter.sources.probe.syscalls import (
     CALLS,
+    EXECVE,
+    MAX_NUMBER,
     PROCEXIT,
+    Step,
     encode_ops,
     native_numbers,
 )
 
 DEFAULT_RING_BYTES = 8 << 20
 MIN_KERNEL = (5, 8)
+SCOPE_PIDS_MAX = 65536
+"""Processes that a process tree in scope may have at one time."""
 
 REASONS = ("ia32", "scratch_busy", "no_step", "scope_full")
 """Reasons counted beside lost events, in the order of bpf/maps.h."""
@@ -81,8 +87,9 @@ class Probe:
         self.options = options or ProbeOptions()
         self._links: list[int] = []
         self._maps: dict[str, int] = {}
+        self._map_numbers: dict[int, int] = {}
         self._programs: dict[str, int] = {}
-        self._ring: kernel.Ring | None = None
+        self._ring: ring.Ring | None = None
         self._codes: tuple[int, ...] = ()
 
     def __enter__(self) -> Self:
@@ -120,13 +127,25 @@ class Probe:
         try:
             self._load(wanted)
             self._fill(wanted)
-            self._ring = kernel.Ring(self._maps["events"])
-            for program, tracepoint in source_text.HOOKS.items():
+            self._ring = ring.Ring(self._maps["events"])
+            for program, tracepoint in self._hooks().items():
                 self._links.append(kernel.attach(tracepoint, self._programs[program]))
             self._seed_scope()
         except BaseException:
             self.close()
             raise
+
+    def _hooks(self) -> dict[str, str]:
+        """Programs to attach -> tracepoint; what would have nothing to do is left out."""
+        hooks = dict(source_text.HOOKS)
+        if event_type(EXECVE).code not in self._codes:
+            del hooks["hook_exec"]
+        if self.options.scope_pid is None:
+            if source_text.architecture() == "x86_64":
+                del hooks["hook_fork"]
+            if not self.options.procexit:
+                del hooks["hook_exit"]
+        return hooks
 
     def _wanted_calls(self) -> dict[str, int]:
         """Wanted system calls -> native number."""
@@ -152,14 +171,44 @@ class Probe:
                 code="E_RING_SIZE",
                 hint=f"use a power of two of at least {page}",
             )
-        directory = source_text.locate_bpf()
         events = {CALLS[name].event for name in wanted}
         if "execveat" in wanted:
             events.add(CALLS["execve"].event)
         if options.procexit:
             events.add(PROCEXIT)
         self._codes = tuple(sorted(event_type(event).code for event in events))
-        with launch.CompileChild(directory) as child:
+        code = self._compile(frozenset(events))
+        kernel.lift_memory_limit()
+        for number, (name, spec) in enumerate(self._map_specs().items(), start=1):
+            self._maps[name] = kernel.create_map(spec[0], f"lanner_{name}", *spec[1:])
+            self._map_numbers[number] = self._maps[name]
+        for name, instructions in code.items():
+            patched = kernel.place_maps(instructions, self._map_numbers)
+            self._programs[name] = kernel.load_program(name, patched)
+
+    def _map_specs(self) -> dict[str, tuple[int, int, int, int]]:
+        """Type, key bytes, value bytes and entries of each map, in the order of bpf/maps.h."""
+        array, percpu = kernel.ARRAY, kernel.PERCPU_ARRAY
+        cpus = possible_cpus()
+        return {
+            "events": (kernel.RINGBUF, 0, 0, self.options.ring_bytes),
+            "scratch": (array, 4, source_text.SCRATCH_BYTES, cpus),
+            "syscalls": (array, 4, _SYSCALL_INFO.size, MAX_NUMBER),
+            "steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),
+            "counters": (percpu, 4, _COUNTERS.size, source_text.EVENT_CODES),
+            "reasons": (percpu, 4, 8, len(REASONS)),
+            "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
+        }
+
+    def _compile(self, events: frozenset[str]) -> dict[str, bytes]:
+        """Instructions by program name."""
+        options = self.options
+        directory = source_text.locate_bpf()
+        with ExitStack() as stack:
+            children = {
+                part: stack.enter_context(launch.CompileChild(directory))
+                for part in source_text.PARTS
+            }
             types = btf.read_vmlinux(offsets.STRUCTS)
             cgroup = None
             if options.scope_cgroup is not None:
@@ -168,18 +217,16 @@ class Probe:
             text = source_text.build_text(
                 directory,
                 offsets.define_offsets(types),
-                ring_bytes=options.ring_bytes,
-                cpus=source_text.possible_cpus(_POSSIBLE_CPUS.read_text()),
-                wanted=frozenset(events),
+                wanted=events,
                 scope_cgroup=cgroup,
                 has_scope_pid=options.scope_pid is not None,
             )
-            self._programs, self._maps = child.load(
-                text,
-                source_text.CFLAGS,
-                [*source_text.PROGRAMS, *source_text.HOOKS],
-                source_text.MAPS,
-            )
+            for part, child in children.items():
+                child.start(f"#define PART {part}\n{text}")
+            code: dict[str, bytes] = {}
+            for child in children.values():
+                code.update(child.finish())
+            return code
 
     def _fill(self, wanted: Mapping[str, int]) -> None:
         steps = self._maps["steps"]
@@ -208,7 +255,7 @@ class Probe:
                 kernel.update_map(self._maps["scope_pids"], struct.pack("<I", pid), b"\1")
             seeded |= tree
 
-    def _open_ring(self) -> kernel.Ring:
+    def _open_ring(self) -> ring.Ring:
         if self._ring is None:
             raise ProbeError("the probe is not open", code="E_CLOSED")
         return self._ring
@@ -238,7 +285,7 @@ class Probe:
 
     def counters(self) -> ProbeCounters:
         """Sums over all CPUs; only codes that this probe can emit."""
-        cpus = source_text.possible_cpus(_POSSIBLE_CPUS.read_text())
+        cpus = possible_cpus()
         events = {}
         for code in self._codes:
             data = self._read("counters", code, _COUNTERS.size * cpus)
@@ -253,14 +300,16 @@ class Probe:
     def _read(self, name: str, key: int, size: int) -> bytes:
         if name not in self._maps:
             raise ProbeError("the probe is not open", code="E_CLOSED")
-        data = kernel.read_map(self._maps[name], struct.pack("<I", key), size)
-        if data is None:
-            raise ProbeError(f"the probe's map {name} has no element {key}", code="E_MAP")
-        return data
+        return kernel.read_map(self._maps[name], struct.pack("<I", key), size)
 
 
 _INITIAL_PIDNS = 0xEFFFFFFC
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
+
+
+def possible_cpus() -> int:
+    """Number of CPU ids that the kernel may use."""
+    return source_text.possible_cpus(_POSSIBLE_CPUS.read_text())
 
 
 def check_kernel(release: str) -> None:

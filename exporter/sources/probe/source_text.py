@@ -27,11 +27,21 @@ HOOKS = {
 }
 """Function in bpf/ -> raw tracepoint that it is attached to."""
 
-CFLAGS = ("-Wno-address-of-packed-member", "-g0", "-Xclang", "-disable-llvm-passes")
+CFLAGS = (
+    "-Wno-address-of-packed-member",
+    "-Werror=implicit-function-declaration",
+    "-g0",
+    "-Xclang",
+    "-disable-llvm-passes",
+)
 """Without debug information and without clang's own optimisation: bcc optimises the module once
 more anyway. Together they make the compile a third faster."""
 
-MAPS = ("events", "syscalls", "steps", "counters", "reasons", "scope_pids")
+PARTS = (1, 2)
+"""Halves of the programs that are compiled at the same time (bpf/probe.c)."""
+
+SCRATCH_BYTES = 48 * 1024
+"""Room for struct scratch (bpf/layout.h)."""
 
 EVENT_CODES = max(event.code for event in load_event_table().events) + 1
 
@@ -82,19 +92,15 @@ def build_text(
     directory: Path,
     offsets: str,
     *,
-    ring_bytes: int,
-    cpus: int,
     wanted: frozenset[str],
     scope_cgroup: CgroupScope | None,
     has_scope_pid: bool,
 ) -> str:
-    """The whole C text. wanted: event ids; ring_bytes: a power of two times the page size."""
+    """The whole C text but for `#define PART`. wanted: ids of the events to report."""
     page_size = os.sysconf("SC_PAGE_SIZE")
     lines = [
         f"#define PAGE_SIZE {page_size}",
-        f"#define RING_PAGES {ring_bytes // page_size}",
-        f"#define CPUS {cpus}",
-        f"#define EVENT_CODES {EVENT_CODES}",
+        f"#define SCRATCH_BYTES {SCRATCH_BYTES}",
         f"#define SELF_TGID {os.getpid()}",
     ]
     for name, event_id in (("EXECVE", EXECVE), ("PROCEXIT", PROCEXIT), ("CLONE", CLONE)):

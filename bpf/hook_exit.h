@@ -8,7 +8,7 @@
 
 /* First thread of the group that is not on its way out; 0 for none, REAPER_UNKNOWN after
  * MAX_THREADS. */
-static inline s64 living_thread(u64 signal)
+static __always_inline s64 living_thread(u64 signal)
 {
 	u64 head = signal + OFF_SIGNAL_THREAD_HEAD;
 	u64 node = read_u64(head);
@@ -28,7 +28,7 @@ static inline s64 living_thread(u64 signal)
 /* Thread that becomes parent of the task's children: another thread of the group, else the
  * nearest child subreaper with a living thread, else init of the pid namespace. 0 when there are
  * no children or init itself ends. */
-static inline s64 reaper_of(u64 task)
+static __always_inline s64 reaper_of(u64 task)
 {
 	u64 children = task + OFF_TASK_CHILDREN;
 	u64 signal = read_u64(task + OFF_TASK_SIGNAL);
@@ -76,15 +76,18 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	u64 task = ctx->args[0];
 	u64 signal = read_u64(task + OFF_TASK_SIGNAL);
 	u32 tgid = read_u32(task + OFF_TASK_TGID), status;
+#ifdef CODE_PROCEXIT
 	struct scratch *s;
 	struct writer w;
+#endif
 
 	if (!in_scope(task, tgid))
 		return 0;
 #ifdef SCOPE_PID
 	if (!read_u32(signal + OFF_SIGNAL_LIVE))
-		scope_pids.delete(&tgid);
+		map_delete(MAP_SCOPE_PIDS, &tgid);
 #endif
+#ifdef CODE_PROCEXIT
 	if (read_u32(task + OFF_TASK_FLAGS) & PF_KTHREAD)
 		return 0;
 	s = begin_record(CODE_PROCEXIT, NPARAMS_PROCEXIT);
@@ -99,4 +102,7 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	put_u8(&w, status >> 7 & 1);
 	put_u64(&w, reaper_of(task));
 	return end_record(ctx, &w);
+#else
+	return 0;
+#endif
 }

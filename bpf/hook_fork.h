@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#define CLONE_VM 0x100
+#define CLONE_FILES 0x400
+#define CLONE_SIGHAND 0x800
+#define CLONE_THREAD 0x10000
+
+/* Why: keeps the set of processes in scope complete before a child runs its first instruction,
+ * and stands for the child's side of clone where the child passes no system call exit (aarch64).
+ * Arguments: parent, child. */
+int hook_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 parent = ctx->args[0], child = ctx->args[1];
+	u32 parent_tgid = read_u32(parent + OFF_TASK_TGID);
+
+#ifdef SCOPE_PID
+	u32 child_tgid = read_u32(child + OFF_TASK_TGID);
+	u8 one = 1;
+
+	if (!map_lookup(MAP_SCOPE_PIDS, &parent_tgid))
+		return 0;
+	if (child_tgid != parent_tgid && map_update(MAP_SCOPE_PIDS, &child_tgid, &one, 0))
+		count_reason(REASON_SCOPE_FULL);
+#endif
+#if defined(__aarch64__) && defined(CODE_CLONE)
+	struct scratch *s;
+	struct writer w;
+
+	if (!in_scope(parent, parent_tgid))
+		return 0;
+	s = begin_record(CODE_CLONE, NPARAMS_CLONE);
+	if (!s)
+		return 0;
+	s->task = child;
+	s->ret = 0;
+	s->aux = 0;
+	if (read_u32(child + OFF_TASK_PID) != read_u32(child + OFF_TASK_TGID))
+		s->aux |= CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+	if (read_u64(child + OFF_TASK_FILES) == read_u64(parent + OFF_TASK_FILES))
+		s->aux |= CLONE_FILES;
+	w = start_writer(s, 0);
+	put_u64(&w, 0);
+	put_exe_and_args(&w);
+	save_writer(&w);
+	s->next = STEP_CLONE_END;
+	run_step(ctx, STEP_PROCESS);
+	return lost_step(s);
+#endif
+	return 0;
+}
