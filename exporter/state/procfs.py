@@ -9,6 +9,8 @@ Source: spec/state-tracking.md section 12; proc(5).
 # and a scan makes fifteen calls for each of thousands of processes.
 
 import os
+import re
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,8 @@ MAX_STRINGS_BYTES = 4096
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _NS = 1_000_000_000
 _READ_BYTES = 1 << 16
+_PF_KTHREAD = 0x00200000
+"""Bit of the flags of `stat`: a kernel thread."""
 
 
 class _Status(Struct):
@@ -53,7 +57,8 @@ class Procfs:
     def __init__(self, root: str | Path = "/proc", counters: StateCounters | None = None) -> None:
         self.root = str(root)
         self.counters = counters if counters is not None else StateCounters()
-        self._controllers: dict[bytes, tuple[bytes, ...]] = {}
+        # The calls that take a pid speak of this machine only where its own /proc is read.
+        self._is_own = self.root == "/proc"
 
     def scan(self) -> Iterator[Thread]:
         """All processes (leaders only: other threads are known from their first event)."""
@@ -68,21 +73,26 @@ class Procfs:
         base = f"{self.root}/{tid}"
         try:
             stat = _read(f"{base}/stat")
+            comm, fields = _parse_stat(stat)
+            if int(fields[6]) & _PF_KTHREAD:
+                return None
             cmdline = _read(f"{base}/cmdline", MAX_STRINGS_BYTES)
             exepath = _read_link(f"{base}/exe")
             if not cmdline and not exepath:
                 return None
-            return self._thread(tid, base, stat, cmdline, exepath)
-        except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+            return self._thread(base, comm, fields, cmdline, exepath)
+        except (FileNotFoundError, ProcessLookupError, NotADirectoryError, ValueError, IndexError):
+            # A file that ends early belongs to a process that ends, too.
             self.counters.proc_gone += 1
         except PermissionError:
             self.counters.proc_denied += 1
         return None
 
-    def _thread(self, tid: int, base: str, stat: bytes, cmdline: bytes, exepath: bytes) -> Thread:
+    def _thread(
+        self, base: str, comm: bytes, fields: list[bytes], cmdline: bytes, exepath: bytes
+    ) -> Thread:
+        tid = int(base.rpartition("/")[2])
         status = _parse_status(_read(f"{base}/status"))
-        # comm may hold blanks and brackets: the fields start after the last bracket.
-        fields = stat[stat.rindex(b")") + 2 :].split()
         strings = split_strings(cmdline)
         start_ns = int(fields[19]) * _NS_PER_TICK
         thread = Thread(
@@ -97,7 +107,7 @@ class Procfs:
             tty=_tty_device(int(fields[4])),
             pfminor=int(fields[7]),
             pfmajor=int(fields[9]),
-            comm=_read(f"{base}/comm").rstrip(b"\n"),
+            comm=comm,
             exe=strings[0] if strings else b"",
             args=strings[1:],
             exepath=exepath,
@@ -107,7 +117,7 @@ class Procfs:
             uid=status.uid,
             gid=status.gid,
             loginuid=int(_read_optional(f"{base}/loginuid") or UNKNOWN_ID),
-            fdlimit=_fd_limit(_read_optional(f"{base}/limits")),
+            fdlimit=self._fd_limit(tid, base),
             cap_inheritable=status.caps[0],
             cap_permitted=status.caps[1],
             cap_effective=status.caps[2],
@@ -141,6 +151,18 @@ class Procfs:
                 pairs.extend((name.removeprefix(b"name="), path) for name in names.split(b","))
         return tuple(pairs)
 
+    def _fd_limit(self, tid: int, base: str) -> int:
+        if self._is_own:
+            try:
+                return resource.prlimit(tid, resource.RLIMIT_NOFILE)[0]
+            except (OSError, ValueError):
+                return -1
+        for line in _read_optional(f"{base}/limits").splitlines():
+            if line.startswith(b"Max open files"):
+                soft = line.split()[3]
+                return -1 if soft == b"unlimited" else int(soft)
+        return -1
+
     def read_comm(self, tid: int) -> bytes:
         """Name of a thread; empty when it is gone."""
         return _read_optional(f"{self.root}/{tid}/comm").rstrip(b"\n")
@@ -154,7 +176,7 @@ class Procfs:
 
         Other roots (tests, images) are asked for the seconds of `stat`.
         """
-        if self.root == "/proc":
+        if self._is_own:
             return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         for line in _read_optional(f"{self.root}/stat").splitlines():
             if line.startswith(b"btime "):
@@ -184,54 +206,48 @@ def _read_link(path: str) -> bytes:
         return b""
 
 
+def _parse_stat(data: bytes) -> tuple[bytes, list[bytes]]:
+    """Name of the process and the fields behind it; the name may hold blanks and brackets."""
+    end = data.rindex(b")")
+    return data[data.index(b"(") + 1 : end], data[end + 2 :].split()
+
+
+_STATUS_LINES = re.compile(
+    rb"^(Tgid|PPid|Uid|Gid|NSpid|NStgid|NSpgid|VmSize|VmRSS|VmSwap|CapInh|CapPrm|CapEff):(.*)$",
+    re.MULTILINE,
+)
+
+
 def _parse_status(data: bytes) -> _Status:
-    status = _Status()
-    caps = {b"CapInh": 0, b"CapPrm": 0, b"CapEff": 0}
-    for line in data.split(b"\n"):
-        name, _, text = line.partition(b":")
-        values = text.split()
-        if not values:
-            continue
-        match name:
-            case b"Tgid":
-                status.pid = int(values[0])
-            case b"PPid":
-                status.ptid = int(values[0])
-            case b"Uid":
-                status.uid = int(values[1])
-            case b"Gid":
-                status.gid = int(values[1])
-            case b"NSpid":
-                status.vtid = int(values[-1])
-            case b"NStgid":
-                status.vpid = int(values[-1])
-            case b"NSpgid":
-                status.vpgid = int(values[-1])
-            case b"VmSize":
-                status.vmsize_kb = int(values[0])
-            case b"VmRSS":
-                status.vmrss_kb = int(values[0])
-            case b"VmSwap":
-                status.vmswap_kb = int(values[0])
-            case b"CapInh" | b"CapPrm" | b"CapEff":
-                caps[name] = int(values[0], 16)
-            case _:
-                pass
-    status.caps = (caps[b"CapInh"], caps[b"CapPrm"], caps[b"CapEff"])
-    return status
+    lines = {name: values for name, text in _STATUS_LINES.findall(data) if (values := text.split())}
+
+    def number(name: bytes, column: int, missing: int, base: int = 10) -> int:
+        values = lines.get(name)
+        return missing if values is None else int(values[column], base)
+
+    return _Status(
+        pid=number(b"Tgid", 0, -1),
+        ptid=number(b"PPid", 0, 0),
+        uid=number(b"Uid", 1, UNKNOWN_ID),
+        gid=number(b"Gid", 1, UNKNOWN_ID),
+        # The last column is the number in the innermost namespace, the process's own.
+        vtid=number(b"NSpid", -1, -1),
+        vpid=number(b"NStgid", -1, -1),
+        vpgid=number(b"NSpgid", -1, -1),
+        caps=(
+            number(b"CapInh", 0, 0, 16),
+            number(b"CapPrm", 0, 0, 16),
+            number(b"CapEff", 0, 0, 16),
+        ),
+        vmsize_kb=number(b"VmSize", 0, 0),
+        vmrss_kb=number(b"VmRSS", 0, 0),
+        vmswap_kb=number(b"VmSwap", 0, 0),
+    )
 
 
 def _tty_device(number: int) -> int:
     """tty_nr of `stat` is printed signed; the device number is not."""
     return number & 0xFFFFFFFF
-
-
-def _fd_limit(limits: bytes) -> int:
-    for line in limits.splitlines():
-        if line.startswith(b"Max open files"):
-            soft = line.split()[3]
-            return -1 if soft == b"unlimited" else int(soft)
-    return -1
 
 
 def _add_exe_facts(thread: Thread, link: str) -> None:

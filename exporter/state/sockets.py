@@ -11,6 +11,7 @@ from msgspec import structs
 from exporter.events.addresses import address_text, ip_text, is_mapped, pair_text, tuple_text, unmap
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto, Role
+from exporter.events.host import Host
 from exporter.events.params import AF_INET, AF_INET6, AF_UNIX, SocketAddress, SocketTuple
 from exporter.events.table import load_event_table
 from exporter.state.interfaces import infer_ipv4
@@ -135,6 +136,30 @@ def settle_role(tables: Tables, event: Event, fd: Fd) -> None:
         else:
             fd.role = Role.CLIENT
         rename(fd)
+
+
+def settle_imported(host: Host) -> None:
+    """Give the IPv4 connections of imported descriptor lists their roles.
+
+    A connection from a port that any imported process listens on (either family) is a server's:
+    its ends are swapped. Every other one is a client's. IPv6 connections get their roles from
+    traffic.
+    """
+    everything = [fd for thread in host.threads.values() for fd in thread.fds.values()]
+    for fd in everything:
+        if fd.type == FdType.IPV6 and is_mapped(fd.sip) and is_mapped(fd.dip):
+            fd.type, fd.sip, fd.dip = FdType.IPV4, unmap(fd.sip), unmap(fd.dip)
+    ports = {fd.dport or fd.sport for fd in everything if fd.type in _LISTENING}
+    for fd in everything:
+        if fd.type in _CONNECTIONS:
+            fd.is_connected = fd.l4 == L4Proto.TCP
+            if fd.type == FdType.IPV4:
+                fd.role = Role.SERVER if fd.sport in ports else Role.CLIENT
+                if fd.role == Role.SERVER:
+                    swap_ends(fd)
+            rename(fd)
+        elif fd.type == FdType.UNIX:
+            fd.role = Role.SERVER if fd.name else Role.CLIENT
 
 
 def on_connect(tables: Tables, event: Event) -> None:

@@ -124,6 +124,7 @@ class State:
         tables.threads.link_all()
         for thread in host.threads.values():
             tables.set_container(thread)
+            self.users.ensure(thread, 0, is_bounded=False)
         return len(host.threads)
 
     def seed(self) -> None:
@@ -131,8 +132,9 @@ class State:
         self.scan()
 
     def imported(self) -> None:
-        """Finish a table that a capture's process list filled: links and container ids."""
+        """Finish what a capture's lists filled: links, roles of sockets, container ids."""
         self.tables.threads.link_all()
+        sockets.settle_imported(self.host)
         for thread in self.host.threads.values():
             self.tables.set_container(thread)
 
@@ -150,6 +152,8 @@ class State:
             event.thread = self.host.threads.get(event.tid)
         else:
             event.thread = self._thread(event, plan)
+        if not self.host.first_ts_ns and not plan.is_meta:
+            self.host.first_ts_ns = event.ts_ns
         if plan.has_result:
             result = self.tables.result = event.param(0)
             if result is not None and result < 0:

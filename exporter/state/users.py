@@ -63,8 +63,13 @@ class Users:
         self.host.groups.update(groups)
         self.counters.users_read += 1
 
-    def ensure(self, thread: Thread, now_ns: int) -> None:
-        """Learn the names of a thread's user and group if its container has not shown them yet."""
+    def ensure(self, thread: Thread, now_ns: int, *, is_bounded: bool = True) -> None:
+        """Learn the names of a thread's user and group if its container has not shown them yet.
+
+        is_bounded: False at the start, when nobody waits and each container is met once.
+        """
+        if not is_bounded:
+            self._window_reads = 0
         container = thread.container_id
         if not container or not self._proc_root:
             return

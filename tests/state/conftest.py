@@ -62,7 +62,7 @@ class ProcTree:
             "34816",
         )
         fields[7], fields[9], fields[19] = "3", "4", str(start_ticks)
-        (base / "stat").write_text(f"{pid} (odd ) name) {' '.join(fields)}\n")
+        (base / "stat").write_text(f"{pid} ({comm}) {' '.join(fields)}\n")
         program = self.programs / argv[0].lstrip("/").replace("/", "_") if argv else self.programs
         program.touch()
         (base / "exe").symlink_to(program)

@@ -64,6 +64,23 @@ def test_a_process_that_ends_meanwhile_is_counted(proc):
     assert counters.proc_gone == 2
 
 
+def test_names_may_hold_brackets_and_blanks(proc):
+    """The name of a process ends at the last bracket of `stat`."""
+    proc.add(64, "a) R 1 (b")
+
+    assert read(Procfs(proc.root), 64).comm == b"a) R 1 (b"
+
+
+def test_kernel_threads_are_known_by_their_flag(proc):
+    """A kernel thread is left out whatever its files say."""
+    base = proc.add(65)
+    stat = (base / "stat").read_text().split()
+    stat[8] = str(0x00200040)
+    (base / "stat").write_text(" ".join(stat))
+
+    assert Procfs(proc.root).read_thread(65) is None
+
+
 def test_long_strings_are_cut(proc):
     """At most 4096 bytes of arguments and environment are kept."""
     proc.add(63, argv=("x", "y" * 9000), environ=b"Z" * 9000)
