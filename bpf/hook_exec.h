@@ -5,7 +5,6 @@
  * and its argument pages were written a moment ago. Arguments: task, old tid, linux_binprm. */
 int hook_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-#ifdef CODE_EXECVE
 	u64 task = ctx->args[0];
 	struct scratch *s;
 	struct writer w;
@@ -27,7 +26,4 @@ int hook_exec(struct bpf_raw_tracepoint_args *ctx)
 	s->next = STEP_EXEC_ENV;
 	run_step(ctx, STEP_PROCESS);
 	return lost_step(s);
-#else
-	return 0;
-#endif
 }

@@ -76,19 +76,14 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	u64 task = ctx->args[0];
 	u64 signal = read_u64(task + OFF_TASK_SIGNAL);
 	u32 tgid = read_u32(task + OFF_TASK_TGID), status;
-#ifdef CODE_PROCEXIT
 	struct scratch *s;
 	struct writer w;
-#endif
 
 	if (!in_scope(task, tgid))
 		return 0;
-#ifdef SCOPE_PID
-	if (!read_u32(signal + OFF_SIGNAL_LIVE))
+	if (SCOPE_PID && !read_u32(signal + OFF_SIGNAL_LIVE))
 		map_delete(MAP_SCOPE_PIDS, &tgid);
-#endif
-#ifdef CODE_PROCEXIT
-	if (read_u32(task + OFF_TASK_FLAGS) & PF_KTHREAD)
+	if (!WANT_PROCEXIT || read_u32(task + OFF_TASK_FLAGS) & PF_KTHREAD)
 		return 0;
 	s = begin_record(CODE_PROCEXIT, NPARAMS_PROCEXIT);
 	if (!s)
@@ -102,7 +97,4 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	put_u8(&w, status >> 7 & 1);
 	put_u64(&w, reaper_of(task));
 	return end_record(ctx, &w);
-#else
-	return 0;
-#endif
 }

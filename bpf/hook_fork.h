@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#define __NR_clone 220 /* aarch64 */
 #define CLONE_VM 0x100
 #define CLONE_FILES 0x400
 #define CLONE_SIGHAND 0x800
@@ -13,21 +14,24 @@ int hook_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 parent = ctx->args[0], child = ctx->args[1];
 	u32 parent_tgid = read_u32(parent + OFF_TASK_TGID);
-
-#ifdef SCOPE_PID
 	u32 child_tgid = read_u32(child + OFF_TASK_TGID);
 	u8 one = 1;
 
-	if (!map_lookup(MAP_SCOPE_PIDS, &parent_tgid))
-		return 0;
-	if (child_tgid != parent_tgid && map_update(MAP_SCOPE_PIDS, &child_tgid, &one, 0))
-		count_reason(REASON_SCOPE_FULL);
-#endif
-#if defined(__aarch64__) && defined(CODE_CLONE)
+	if (SCOPE_PID) {
+		if (!map_lookup(MAP_SCOPE_PIDS, &parent_tgid))
+			return 0;
+		if (child_tgid != parent_tgid &&
+		    map_update(MAP_SCOPE_PIDS, &child_tgid, &one, 0))
+			count_reason(REASON_SCOPE_FULL);
+	}
+#if defined(__aarch64__)
 	struct scratch *s;
 	struct writer w;
 
-	if (!in_scope(parent, parent_tgid))
+	u32 clone_number = __NR_clone;
+	struct syscall_info *info = map_lookup(MAP_SYSCALLS, &clone_number);
+
+	if (!info || !info->code || !in_scope(parent, parent_tgid))
 		return 0;
 	s = begin_record(CODE_CLONE, NPARAMS_CLONE);
 	if (!s)

@@ -67,6 +67,16 @@ struct event_counters {
 #define MAP_REASONS bpf_pseudo_fd(1, 6) /* per-CPU array: REASON_* -> u64 */
 #define MAP_SCOPE_PIDS bpf_pseudo_fd(1, 7) /* hash: process id -> u8 */
 
+/* Constants of one start, put in place by the loader in the same way; so the compiled text depends
+ * on the kernel alone and can be kept. Those that are not set are 0, and the verifier drops what
+ * depends on them. */
+#define SELF_TGID ((u32)bpf_pseudo_fd(1, 101))
+#define SCOPE_PID bpf_pseudo_fd(1, 102) /* look only at the processes in MAP_SCOPE_PIDS */
+#define SCOPE_CGROUP_ID bpf_pseudo_fd(1, 103) /* look only at this cgroup and those below */
+#define SCOPE_CGROUP_LEVEL ((u32)bpf_pseudo_fd(1, 104)) /* its depth in its hierarchy */
+#define SCOPE_CGROUP_SUBSYS bpf_pseudo_fd(1, 105) /* 1 + index of its v1 controller, 0: v2 */
+#define WANT_PROCEXIT bpf_pseudo_fd(1, 106)
+
 static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*map_update)(u64 map, const void *key, const void *value, u64 flags) =
 	(void *)BPF_FUNC_map_update_elem;

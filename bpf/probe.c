@@ -3,7 +3,7 @@
  * then jumps into the steps that write its record.
  *
  * In front of this file come the constants made for the running kernel (offsets.py) and for this
- * start (source_text.py): OFF_*, SELF_TGID, SCOPE_*, SCRATCH_BYTES, and PART: the programs are
+ * probe (source_text.py): OFF_*, CODE_*, SCRATCH_BYTES, and PART: the programs are
  * compiled in two halves at the same time, because LLVM needs a quarter of a millisecond for every
  * instruction that comes out.
  */

@@ -10,6 +10,7 @@ import os
 import platform
 import resource
 import struct
+from collections.abc import Mapping
 from functools import cache
 
 from exporter.errors import ProbeError
@@ -105,14 +106,24 @@ def read_map(fd: int, key: bytes, size: int) -> bytes:
     return values.raw
 
 
-def place_maps(code: bytes, maps: dict[int, int]) -> bytes:
-    """The instructions with map numbers (bpf/maps.h) replaced by descriptors."""
+def place(code: bytes, maps: Mapping[int, int], constants: Mapping[int, int]) -> bytes:
+    """The instructions with the numbers of bpf/maps.h replaced by descriptors and constants.
+
+    maps: number -> descriptor. constants: number -> 64-bit value.
+    """
     patched = bytearray(code)
     for at in range(0, len(code), _INSTRUCTION_BYTES):
-        opcode, registers = code[at], code[at + 1]
-        if (opcode, registers >> 4) == _LOAD_MAP:
-            (number,) = struct.unpack_from("<i", code, at + 4)
+        if (code[at], code[at + 1] >> 4) != _LOAD_MAP:
+            continue
+        (number,) = struct.unpack_from("<i", code, at + 4)
+        if number in maps:
             struct.pack_into("<i", patched, at + 4, maps[number])
+        else:
+            # A plain 64-bit load: no source kind, the value's halves in the two instructions.
+            value = constants[number]
+            patched[at + 1] &= 0x0F
+            struct.pack_into("<I", patched, at + 4, value & 0xFFFFFFFF)
+            struct.pack_into("<I", patched, at + 12, value >> 32)
     return bytes(patched)
 
 

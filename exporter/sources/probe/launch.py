@@ -8,8 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from exporter.errors import ProbeError
 from exporter.sources.probe import compile_child
@@ -44,15 +43,8 @@ class CompileChild:
         )
         theirs.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the child, whatever it is doing."""
         self._channel.close()
         self._process.kill()
         self._process.wait()

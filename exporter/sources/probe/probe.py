@@ -9,7 +9,6 @@ import platform
 import re
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +17,8 @@ from msgspec import Struct
 
 from exporter.errors import ProbeError
 from exporter.events.table import event_type
-from exporter.sources.probe import btf, kernel, launch, offsets, ring, scope, source_text
+from exporter.sources.probe import btf, kernel, offsets, ring, scope, source_text
+from exporter.sources.probe.build import Build
 from exporter.sources.probe.syscalls import (
     CALLS,
     EXECVE,
@@ -87,7 +87,6 @@ class Probe:
         self.options = options or ProbeOptions()
         self._links: list[int] = []
         self._maps: dict[str, int] = {}
-        self._map_numbers: dict[int, int] = {}
         self._programs: dict[str, int] = {}
         self._ring: ring.Ring | None = None
         self._codes: tuple[int, ...] = ()
@@ -177,14 +176,38 @@ class Probe:
         if options.procexit:
             events.add(PROCEXIT)
         self._codes = tuple(sorted(event_type(event).code for event in events))
-        code = self._compile(frozenset(events))
+        directory = source_text.locate_bpf()
+        with Build(directory) as build:
+            types = btf.read_vmlinux(offsets.STRUCTS)
+            code = build.instructions(
+                source_text.build_text(directory, offsets.define_offsets(types))
+            )
+        constants = self._constants(types)
         kernel.lift_memory_limit()
+        numbers = {}
         for number, (name, spec) in enumerate(self._map_specs().items(), start=1):
             self._maps[name] = kernel.create_map(spec[0], f"lanner_{name}", *spec[1:])
-            self._map_numbers[number] = self._maps[name]
+            numbers[number] = self._maps[name]
         for name, instructions in code.items():
-            patched = kernel.place_maps(instructions, self._map_numbers)
-            self._programs[name] = kernel.load_program(name, patched)
+            placed = kernel.place(instructions, numbers, constants)
+            self._programs[name] = kernel.load_program(name, placed)
+
+    def _constants(self, types: btf.Btf) -> dict[int, int]:
+        """Constants of this start, by their number in bpf/maps.h."""
+        options = self.options
+        cgroup = None
+        if options.scope_cgroup is not None:
+            subsystems = offsets.cgroup_subsystems(types)
+            cgroup = scope.resolve_cgroup(options.scope_cgroup, subsystems)
+        has_v1 = cgroup is not None and cgroup.subsystem is not None
+        return {
+            101: os.getpid(),
+            102: int(options.scope_pid is not None),
+            103: cgroup.cgroup_id if cgroup else 0,
+            104: cgroup.level if cgroup else 0,
+            105: (cgroup.subsystem or 0) + 1 if cgroup and has_v1 else 0,
+            106: int(options.procexit),
+        }
 
     def _map_specs(self) -> dict[str, tuple[int, int, int, int]]:
         """Type, key bytes, value bytes and entries of each map, in the order of bpf/maps.h."""
@@ -199,34 +222,6 @@ class Probe:
             "reasons": (percpu, 4, 8, len(REASONS)),
             "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
         }
-
-    def _compile(self, events: frozenset[str]) -> dict[str, bytes]:
-        """Instructions by program name."""
-        options = self.options
-        directory = source_text.locate_bpf()
-        with ExitStack() as stack:
-            children = {
-                part: stack.enter_context(launch.CompileChild(directory))
-                for part in source_text.PARTS
-            }
-            types = btf.read_vmlinux(offsets.STRUCTS)
-            cgroup = None
-            if options.scope_cgroup is not None:
-                subsystems = offsets.cgroup_subsystems(types)
-                cgroup = scope.resolve_cgroup(options.scope_cgroup, subsystems)
-            text = source_text.build_text(
-                directory,
-                offsets.define_offsets(types),
-                wanted=events,
-                scope_cgroup=cgroup,
-                has_scope_pid=options.scope_pid is not None,
-            )
-            for part, child in children.items():
-                child.start(f"#define PART {part}\n{text}")
-            code: dict[str, bytes] = {}
-            for child in children.values():
-                code.update(child.finish())
-            return code
 
     def _fill(self, wanted: Mapping[str, int]) -> None:
         steps = self._maps["steps"]

@@ -11,7 +11,6 @@ from pathlib import Path
 import exporter
 from exporter.errors import ProbeError
 from exporter.events.table import event_type, load_event_table
-from exporter.sources.probe.scope import CgroupScope
 from exporter.sources.probe.syscalls import CLONE, EXECVE, PROCEXIT, Step
 
 _PACKAGE = Path(exporter.__file__).parent
@@ -88,31 +87,14 @@ def _inline(directory: Path, name: str, seen: set[str]) -> str:
     return f'#line 1 "{name}"\n{body}' if name != "probe.c" else body
 
 
-def build_text(
-    directory: Path,
-    offsets: str,
-    *,
-    wanted: frozenset[str],
-    scope_cgroup: CgroupScope | None,
-    has_scope_pid: bool,
-) -> str:
-    """The whole C text but for `#define PART`. wanted: ids of the events to report."""
-    page_size = os.sysconf("SC_PAGE_SIZE")
+def build_text(directory: Path, offsets: str) -> str:
+    """The whole C text but for `#define PART`. It depends on the kernel and on bpf/ alone."""
     lines = [
-        f"#define PAGE_SIZE {page_size}",
+        f"#define PAGE_SIZE {os.sysconf('SC_PAGE_SIZE')}",
         f"#define SCRATCH_BYTES {SCRATCH_BYTES}",
-        f"#define SELF_TGID {os.getpid()}",
     ]
     for name, event_id in (("EXECVE", EXECVE), ("PROCEXIT", PROCEXIT), ("CLONE", CLONE)):
-        if event_id in wanted:
-            event = event_type(event_id)
-            lines.append(f"#define CODE_{name} {event.code}")
-            lines.append(f"#define NPARAMS_{name} {len(event.params)}")
-    if scope_cgroup is not None:
-        lines.append(f"#define SCOPE_CGROUP_ID {scope_cgroup.cgroup_id}ull")
-        lines.append(f"#define SCOPE_CGROUP_LEVEL {scope_cgroup.level}")
-        if scope_cgroup.subsystem is not None:
-            lines.append(f"#define SCOPE_CGROUP_SUBSYS {scope_cgroup.subsystem}")
-    if has_scope_pid:
-        lines.append("#define SCOPE_PID 1")
+        event = event_type(event_id)
+        lines.append(f"#define CODE_{name} {event.code}")
+        lines.append(f"#define NPARAMS_{name} {len(event.params)}")
     return "\n".join(lines) + "\n" + offsets + _inline(directory, "probe.c", set())
