@@ -14,7 +14,7 @@ from exporter.rules.loader.catalogue_checks import CatalogueChecks
 from exporter.rules.loader.checks import Checks
 from exporter.rules.loader.compile import Compiled, CompiledMacro, CompiledRule
 from exporter.rules.loader.load import LoadReport
-from exporter.rules.loader.substitution import CompiledList, referenced_lists, substitute
+from exporter.rules.loader.substitution import CompiledList
 from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
 from exporter.rules.printer import print_condition, print_field
 
@@ -62,7 +62,7 @@ def describe(
     if compiled is not None:
         body["rules"] = [_describe_rule(entry, compiled, checks) for entry in compiled.rules]
         body["macros"] = [_describe_macro(macro, compiled) for macro in compiled.macros.values()]
-        body["lists"] = [_describe_list(item, compiled) for item in compiled.lists.values()]
+        body["lists"] = [_describe_list(item, compiled) for item in compiled.lists.lists.values()]
     return body
 
 
@@ -97,7 +97,7 @@ def _describe_rule(entry: CompiledRule, compiled: Compiled, checks: Checks) -> d
     }
     details: dict[str, Any] = {
         "macros": names,
-        "lists": referenced_lists(item.condition, compiled.lists),
+        "lists": compiled.lists.named_in(item.condition),
         "condition_operators": operators,
         "condition_fields": fields,
         "output_fields": output_fields,
@@ -143,7 +143,7 @@ def _describe_macro(macro: CompiledMacro, compiled: Compiled) -> dict[str, Any]:
         "details": {
             "used": macro.is_used,
             "macros": _direct_macros(macro.item.condition, compiled),
-            "lists": referenced_lists(macro.item.condition, compiled.lists),
+            "lists": compiled.lists.named_in(macro.item.condition),
             "condition_operators": operators,
             "condition_fields": fields,
             "events": _macro_events(node),
@@ -179,7 +179,7 @@ def _describe_list(item: CompiledList, compiled: Compiled) -> dict[str, Any]:
 def _direct_macros(condition: str, compiled: Compiled) -> list[str]:
     """The macros a condition names itself, not those that come with other macros."""
     try:
-        node = parse_condition(substitute(condition, compiled.lists.values()), RULE_MAX_DEPTH)
+        node = parse_condition(compiled.lists.substitute(condition), RULE_MAX_DEPTH)
     except ConditionSyntaxError:
         return []  # The text makes sense only inside the parentheses that exceptions put around it.
     return _unique(inner.name for inner in walk(node) if isinstance(inner, MacroRef))

@@ -94,8 +94,7 @@ def closing_quote(text: str, start: int) -> int:
     end = text.find(quote, start + 1)
     while end > 0 and text[end - 1] == "\\":
         end = text.find(quote, end + 1)
-    nul = text.find("\0", start + 1)
-    return -1 if end < 0 or 0 <= nul < end else end
+    return -1 if end < 0 or text.find("\0", start + 1, end) >= 0 else end
 
 
 def unescape(body: str, quote: str) -> str:

@@ -26,10 +26,8 @@ from exporter.rules.loader.macros import Expanded, MacroError, MacroResolver
 from exporter.rules.loader.options import AppendOutput
 from exporter.rules.loader.results import Context, ErrorCode, LoadError, LoadResult, WarningCode
 from exporter.rules.loader.substitution import (
-    CompiledList,
+    ListTable,
     TooLongError,
-    compile_lists,
-    substitute,
 )
 from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
 from exporter.rules.ruleset import ExtraField, Rule
@@ -67,7 +65,7 @@ class CompiledRule:
 class Compiled:
     """Everything one compilation gave, in definition order."""
 
-    lists: dict[str, CompiledList]
+    lists: ListTable
     macros: dict[str, CompiledMacro]
     rules: list[CompiledRule]
     list_items: dict[str, ListItem]
@@ -86,7 +84,7 @@ class Compiler:
     def compile(self, collector: Collector, result: LoadResult) -> Compiled | None:
         """Compile everything collected; None when an error stopped it (it is in the result)."""
         try:
-            lists = compile_lists(collector.lists)
+            lists = ListTable(collector.lists)
             macros = self._compile_macros(collector, lists)
             rules = self._compile_rules(collector, lists, macros, result)
         except LoadError as error:
@@ -99,7 +97,7 @@ class Compiler:
                     "Macro not referred to by any other rule/macro",
                     macro.item.context,
                 )
-        for name, compiled in lists.items():
+        for name, compiled in lists.lists.items():
             if not compiled.is_used:
                 result.add_warning(
                     WarningCode.UNUSED_LIST,
@@ -108,9 +106,7 @@ class Compiler:
                 )
         return Compiled(lists, macros, rules, dict(collector.lists))
 
-    def _compile_macros(
-        self, collector: Collector, lists: dict[str, CompiledList]
-    ) -> dict[str, CompiledMacro]:
+    def _compile_macros(self, collector: Collector, lists: ListTable) -> dict[str, CompiledMacro]:
         parsed = {
             item.name: self._parse(item.condition, lists, item.condition_context)
             for item in collector.macros.values()
@@ -130,7 +126,7 @@ class Compiler:
     def _compile_rules(
         self,
         collector: Collector,
-        lists: dict[str, CompiledList],
+        lists: ListTable,
         macros: dict[str, CompiledMacro],
         result: LoadResult,
     ) -> list[CompiledRule]:
@@ -174,10 +170,10 @@ class Compiler:
             macros[name].is_used = True
         return rules
 
-    def _parse(self, condition: str, lists: dict[str, CompiledList], context: Context) -> Node:
+    def _parse(self, condition: str, lists: ListTable, context: Context) -> Node:
         """The AST of a condition with the lists put in. Raises LoadError."""
         try:
-            text = substitute(condition, lists.values())
+            text = lists.substitute(condition)
         except TooLongError:
             raise LoadError(
                 ErrorCode.VALIDATE, "lists make the condition unreasonably long", context

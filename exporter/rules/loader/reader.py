@@ -423,14 +423,16 @@ class _Reader:
         if not isinstance(value, Sequence):
             raise decode.shape_error("Rule exceptions must be a sequence", where)
         found: list[ExceptionItem] = []
+        names: set[str] = set()
         for node in value.items:
             exception = self._read_exception(node, context, where, is_append=is_append)
-            if any(other.name == exception.name for other in found):
+            if exception.name in names:
                 self._result.add_warning(
                     WarningCode.EXCEPTION_NAME_NOT_UNIQUE,
                     f"Multiple definitions of exception '{exception.name}' in the same rule",
                     exception.context,
                 )
+            names.add(exception.name)
             found.append(exception)
         return found
 

@@ -6,6 +6,7 @@ The JSON and text forms are those of `falco -V` (rule-language.md sections 15 an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from exporter.errors import RuleError
@@ -193,9 +194,7 @@ class Context:
         )
         name = name.replace("\n", " ").replace("\r", " ")
         where = Location(ItemType.CONDITION_EXPRESSION, "", name, mark)
-        before = condition.encode("utf-8", "surrogatepass")[: position.idx]
-        place = len(before.decode("utf-8", "ignore"))
-        return Context((*self.locations, where), condition, place)
+        return Context((*self.locations, where), condition, _character_at(condition, position.idx))
 
     def __str__(self) -> str:
         first, *rest = self.locations
@@ -236,6 +235,14 @@ class Context:
             "locations": [location.to_json() for location in self.locations],
             "snippet": self.snippet(contents),
         }
+
+
+@lru_cache(maxsize=64)
+def _character_at(text: str, offset: int) -> int:
+    """The index of the character at a byte offset; remembered, as findings come in heaps."""
+    if text.isascii():
+        return offset
+    return len(text.encode("utf-8", "surrogatepass")[:offset].decode("utf-8", "ignore"))
 
 
 class LoadError(RuleError):

@@ -3,8 +3,10 @@
 Source: rule-language.md section 14, whose quirks users' files rely on.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from exporter.rules.loader.exceptions import quote_item
 from exporter.rules.loader.items import ListItem
@@ -14,6 +16,7 @@ MAX_CONDITION = 4 << 20
 
 _BLANKS = " \t\n\r"
 _DELIMITERS = frozenset(_BLANKS + "(),=")
+_WORD = re.compile(r"[^ \t\n\r(),=]+")
 
 
 class TooLongError(Exception):
@@ -31,7 +34,55 @@ class CompiledList:
     is_used: bool = False
 
 
-def compile_lists(lists: Mapping[str, ListItem]) -> dict[str, CompiledList]:
+class ListTable:
+    """All lists in definition order, found by the words of a condition."""
+
+    def __init__(self, lists: Mapping[str, ListItem]) -> None:
+        self.lists = _compile(lists)
+        self._in_order = list(self.lists.values())
+        self._places = {item.name: place for place, item in enumerate(self._in_order)}
+        # Names that hold delimiters are no words: they are looked for in every condition.
+        self._odd = [
+            place
+            for place, item in enumerate(self._in_order)
+            if not _DELIMITERS.isdisjoint(item.name)
+        ]
+
+    def substitute(self, condition: str) -> str:
+        """The condition with every list name replaced by its items. Raises TooLongError.
+
+        Lists are taken in definition order, so items that name a later list are replaced too.
+        """
+        waiting = self._named_in(condition, -1)
+        heapify(waiting)
+        done = -1
+        while waiting:
+            place = heappop(waiting)
+            if place == done:
+                continue
+            done = place
+            item_list = self._in_order[place]
+            condition, is_found = _substitute_one(condition, item_list)
+            if is_found:
+                item_list.is_used = True
+                for later in self._named_in(item_list.text, place):
+                    heappush(waiting, later)
+        return condition
+
+    def named_in(self, condition: str) -> list[str]:
+        """The lists a condition names itself, in definition order."""
+        places = sorted(set(self._named_in(condition, -1)))
+        names = (self._in_order[place].name for place in places)
+        return [name for name in names if _find(condition, name, 0) >= 0]
+
+    def _named_in(self, text: str, after: int) -> list[int]:
+        """Places, behind `after`, of lists that the text may name."""
+        words = set(_WORD.findall(text))
+        places = [self._places[word] for word in words if word in self._places]
+        return [place for place in (*places, *self._odd) if place > after]
+
+
+def _compile(lists: Mapping[str, ListItem]) -> dict[str, CompiledList]:
     """Expand list names among items one level, if that list was first defined before this one."""
     compiled: dict[str, CompiledList] = {}
     used: set[str] = set()
@@ -55,19 +106,6 @@ def compile_lists(lists: Mapping[str, ListItem]) -> dict[str, CompiledList]:
     return compiled
 
 
-def substitute(condition: str, lists: Iterable[CompiledList]) -> str:
-    """The condition with every list name replaced by its items. Raises TooLongError."""
-    for item_list in lists:
-        if item_list.name in condition:
-            condition = _substitute_one(condition, item_list)
-    return condition
-
-
-def referenced_lists(condition: str, lists: Mapping[str, CompiledList]) -> list[str]:
-    """The lists a condition names itself, not those that come with other lists."""
-    return [name for name in lists if _find(condition, name, 0) >= 0]
-
-
 def _find(condition: str, name: str, start: int) -> int:
     """Where the name stands between delimiters, from `start` on; -1 if nowhere."""
     found = condition.find(name, start)
@@ -81,13 +119,13 @@ def _find(condition: str, name: str, start: int) -> int:
     return -1
 
 
-def _substitute_one(condition: str, item_list: CompiledList) -> str:
+def _substitute_one(condition: str, item_list: CompiledList) -> tuple[str, bool]:
+    """The condition with one list put in, and whether it was there."""
     name, text = item_list.name, item_list.text
     done: list[str] = []
     size = taken = 0
     found = _find(condition, name, 0)
     while found >= 0:
-        item_list.is_used = True
         done.append(condition[taken:found])
         _strip_end(done)
         taken = found + len(name)
@@ -107,8 +145,10 @@ def _substitute_one(condition: str, item_list: CompiledList) -> str:
             raise TooLongError
         # The search goes on behind the items, so a list that holds its own name ends.
         found = _find(condition, name, taken + is_first)
+    if not taken:
+        return condition, False
     done.append(condition[taken:])
-    return "".join(done)
+    return "".join(done), True
 
 
 def _strip_end(pieces: list[str]) -> None:

@@ -4,7 +4,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.rules.loader.substitution import CompiledList, substitute
+from exporter.rules.loader.items import ListItem
+from exporter.rules.loader.results import Context
+from exporter.rules.loader.substitution import ListTable
+
+
+def table(**lists):
+    """Lists of these items, in this order."""
+    context = Context.of_file("f")
+    return ListTable(
+        {
+            name: ListItem(name, items, context, place, place)
+            for place, (name, items) in enumerate(lists.items())
+        }
+    )
+
 
 SUBSTITUTED = [
     ("a in (l)", "a in ( x, y )"),
@@ -25,7 +39,7 @@ SUBSTITUTED = [
 @pytest.mark.parametrize(("text", "expected"), SUBSTITUTED)
 def test_names_between_delimiters_are_replaced(text, expected):
     """A name counts where blanks, `(),=` or the ends of the text are on both sides."""
-    assert expected == substitute(text, [CompiledList("l", ["x", "y"], "x, y")])
+    assert expected == table(l=["x", "y"]).substitute(text)
 
 
 EMPTIED = [
@@ -39,7 +53,7 @@ EMPTIED = [
 @pytest.mark.parametrize(("text", "expected"), EMPTIED)
 def test_an_empty_list_takes_a_comma_along(text, expected):
     """Of the commas around an empty list the left one goes, else the right one."""
-    found = substitute(text, [CompiledList("l", [], "")])
+    found = table(l=[]).substitute(text)
 
     assert expected.split() == found.split()
 
@@ -178,4 +192,20 @@ def test_one_pass_gives_what_one_at_a_time_gives(parts, items):
     """The linear substitution equals the quadratic one on every text."""
     text = "".join(parts)
 
-    assert naive(text, "l", items) == substitute(text, [CompiledList("l", [items], items)])
+    assert naive(text, "l", items) == table(l=items.split(", ") if items else []).substitute(text)
+
+
+def test_many_lists_and_rules_load_in_no_time(load):
+    """What a condition does not name costs it nothing."""
+    text = "".join(f"- list: l{n}\n  items: [x{n}]\n" for n in range(3000))
+    text += "".join(f"- macro: m{n}\n  condition: a.b in (l{n})\n" for n in range(3000))
+    result = load(text).results[0]
+
+    assert result.successful
+    assert len(result.warnings) == 3000
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "(a)", "a=b"])
+def test_odd_names_are_replaced_too(name):
+    """A list whose name holds delimiters is found all the same."""
+    assert table(**{name: ["x"]}).substitute(f"p.q in ({name})") == "p.q in ( x )"
