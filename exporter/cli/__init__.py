@@ -17,6 +17,8 @@ _COMMANDS = {
     "run": "exporter.cli.run:run",
     "rules": "exporter.cli.rules:rules",
     "fields": "exporter.cli.fields:fields",
+    "condition": "exporter.cli.condition:condition",
+    "format": "exporter.cli.format:format_group",
     "version": "exporter.cli.version:version",
 }
 _HELP = """Runtime security for Kubernetes in one process.

@@ -9,6 +9,7 @@ import click
 from exporter.config.document import Path as ConfigPath
 from exporter.config.load import load_config
 from exporter.config.schema import Config
+from exporter.rules.loader.options import SOURCES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -41,3 +42,13 @@ def read_config(
 ) -> Config:
     """The configuration that the options give. Raises ConfigError."""
     return load_config(config_file, options, flags)
+
+
+def source_option(text: str) -> Callable[[_Command], _Command]:
+    """Add `--source NAME`, refused unless it names an event source; None without it."""
+    return click.option(
+        "--source",
+        metavar="NAME",
+        type=click.Choice(SOURCES),
+        help=f"{text} One of {', '.join(SOURCES)}.",
+    )

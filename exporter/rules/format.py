@@ -8,6 +8,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import RuleError
@@ -44,10 +45,28 @@ Renderer = Callable[[Event], bytes | None]
 
 
 class FormatError(RuleError):
-    """An output template names something that is no field."""
+    """An output template names something that is no field.
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    offset: place in the template of the percent sign that is wrong, in characters from 0.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, offset: int = 0) -> None:
         super().__init__(message, code="LOAD_ERR_COMPILE_OUTPUT", hint=hint)
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One `%field` of a template.
+
+    text: what is read, as written. start, end: place in the template, percent sign included.
+    """
+
+    text: str
+    operand: Operand
+    width: int | None
+    start: int
+    end: int
 
 
 class OutputFormat:
@@ -99,32 +118,51 @@ class OutputFormat:
         return self._prints_missing
 
 
-def compile_format(template: str, source: str, *, is_base64: bool = False) -> OutputFormat:
+def compile_format(
+    template: str,
+    source: str,
+    *,
+    is_base64: bool = False,
+    rebind: Callable[[Operand], Operand] | None = None,
+) -> OutputFormat:
     """Compile a template for events of one source. Raises FormatError.
 
-    A leading `*` prints missing values as `<NA>`. is_base64: buffers print as base64.
+    A leading `*` prints missing values as `<NA>`. is_base64: buffers print as base64. rebind: gives
+    each operand the readers it shall have instead of the catalogue's.
     """
     prints_missing = template.startswith("*")
-    body = template[1:] if prints_missing else template
     pieces: list[bytes | Renderer] = []
     uses: dict[str, FieldUse] = {}
-    index = 0
-    while index < len(body):
-        at = body.find("%", index)
-        if at < 0:
-            at = len(body)
-        if at > index:
-            pieces.append(body[index:at].encode("utf-8", "surrogateescape"))
-        if at == len(body):
-            break
-        if at + 1 == len(body):
-            raise FormatError("invalid formatting syntax: formatting cannot end with a %")
-        width, operand, index = _token(body, at + 1, source)
-        for use in _uses_of(operand):
+    for part in split_template(template, source):
+        if isinstance(part, str):
+            pieces.append(part.encode("utf-8", "surrogateescape"))
+            continue
+        operand = part.operand if rebind is None else rebind(part.operand)
+        for use in uses_of(operand):
             uses.setdefault(use.text, use)
         renderer = text_reader(operand, is_base64=is_base64)
-        pieces.append(_finished(renderer, width, prints_missing=prints_missing))
+        pieces.append(_finished(renderer, part.width, prints_missing=prints_missing))
     return OutputFormat(template, pieces, list(uses.values()), prints_missing=prints_missing)
+
+
+def split_template(template: str, source: str) -> Iterator[str | Token]:
+    """Literal texts and tokens of a template, without its leading `*`. Raises FormatError."""
+    index = 1 if template.startswith("*") else 0
+    while index < len(template):
+        at = template.find("%", index)
+        if at < 0:
+            at = len(template)
+        if at > index:
+            yield template[index:at]
+        if at == len(template):
+            break
+        try:
+            token = _token(template, at + 1, source)
+        except FormatError as error:
+            error.offset = at
+            raise
+        yield token
+        index = token.end
 
 
 def escape_line(text: str) -> str:
@@ -148,8 +186,10 @@ def _finished(renderer: Renderer, width: int | None, *, prints_missing: bool) ->
     return render
 
 
-def _token(body: str, start: int, source: str) -> tuple[int | None, Operand, int]:
-    """Width, operand and end of the token after a percent sign. Raises FormatError."""
+def _token(body: str, start: int, source: str) -> Token:
+    """The token after a percent sign. Raises FormatError."""
+    if start == len(body):
+        raise FormatError("invalid formatting syntax: formatting cannot end with a %")
     width: int | None = None
     at = start
     digits = _WIDTH.match(body, at)
@@ -162,7 +202,8 @@ def _token(body: str, start: int, source: str) -> tuple[int | None, Operand, int
     if found is None:
         words = body[at:].split(maxsplit=1)
         raise FormatError(f"unknown filter: {words[0] if words else ''}")
-    return width, *found
+    operand, end = found
+    return Token(body[at:end], operand, width, start - 1, end)
 
 
 def _longest_field(body: str, start: int, source: str) -> tuple[Operand, int] | None:
@@ -210,16 +251,17 @@ def _longest_call(body: str, start: int, source: str) -> tuple[Operand, int] | N
     return None
 
 
-def _uses_of(operand: Operand) -> Iterator[FieldUse]:
+def uses_of(operand: Operand) -> Iterator[FieldUse]:
+    """The fields that an operand reads, those inside transformers included."""
     match operand:
         case Read(use):
             yield use
         case Items(parts):
             for part in parts:
-                yield from _uses_of(part)
+                yield from uses_of(part)
         case Call():
             for part in operand.args:
-                yield from _uses_of(part)
+                yield from uses_of(part)
         case Const():
             return
 
