@@ -86,6 +86,7 @@ class Node:
         self._stopping = asyncio.Event()
         self._http: HttpServer | None = None
         self._failure: BaseException | None = None
+        self._next_failure_log: dict[str, float] = {}
         self._tasks: set[asyncio.Task[str | None]] = set()
         rules = options.load_rules()
         self._pipeline = Pipeline(
@@ -269,7 +270,11 @@ class Node:
         self._stopping.set()
 
     def _output_failed(self, name: str, error: OutputError) -> None:
-        self._log.warning("output failed", output=name, error=error.message)
+        """Say it now and then: every failure is counted, but a dead reader fails each batch."""
+        now = time.monotonic()
+        if now >= self._next_failure_log.get(name, 0.0):
+            self._next_failure_log[name] = now + _WATCH_SECONDS
+            self._log.warning("output failed", output=name, error=error.message)
 
     def _report_errors(self, reported: int) -> int:
         count = sum(self._pipeline.errors.values())

@@ -1,47 +1,16 @@
-"""Options that several commands share, and the configuration made of them."""
+"""Options that several commands share."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from exporter.config.document import Path as ConfigPath
-from exporter.config.load import load_config
-from exporter.config.schema import Config
+from exporter.cli.configuration import config_options, read_config
 from exporter.rules.loader.options import SOURCES
 
+__all__ = ["config_options", "read_config", "source_option"]
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def config_options(command: _Command) -> _Command:
-    """Add `-c FILE` and `-o KEY=VALUE`."""
-    option = click.option(
-        "-o",
-        "options",
-        metavar="KEY=VALUE",
-        multiple=True,
-        help="Set one configuration key, such as -o priority=warning, -o grpc.history=100 or"
-        " -o rules[].disable.tag=network. May be repeated.",
-    )
-    config = click.option(
-        "-c",
-        "--config",
-        "config_file",
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Configuration file (lanner.yaml); the defaults without it.",
-    )
-    return config(option(command))
-
-
-def read_config(
-    config_file: Path | None,
-    options: Sequence[str],
-    flags: dict[str, tuple[ConfigPath, Any]] | None = None,
-) -> Config:
-    """The configuration that the options give. Raises ConfigError."""
-    return load_config(config_file, options, flags)
 
 
 def source_option(text: str) -> Callable[[_Command], _Command]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from exporter.app.start import run_node
-from exporter.cli.options import config_options, read_config
+from exporter.cli.configuration import config_options, read_config
 from exporter.config.document import Path as ConfigPath
 
 _EPILOG = """\b
