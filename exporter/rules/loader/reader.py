@@ -15,8 +15,8 @@ from exporter.rules.loader.document import (
     is_null,
     read_documents,
 )
+from exporter.rules.loader.exception_reader import read_exceptions
 from exporter.rules.loader.items import (
-    ExceptionItem,
     ListItem,
     MacroItem,
     PluginRequirement,
@@ -24,6 +24,7 @@ from exporter.rules.loader.items import (
     RuleUpdate,
     Version,
 )
+from exporter.rules.loader.override_reader import read_override
 from exporter.rules.loader.results import (
     Context,
     ErrorCode,
@@ -223,7 +224,7 @@ class _Reader:
             )
         items = decode.strings(item, "items", context)
         is_append = self._read_append_flag(item, context)
-        override = self._read_override(item, ("items",), ("items",), context)
+        override = read_override(item, ("items",), ("items",), context)
         if is_append and override:
             raise decode.shape_error(_APPEND_AND_OVERRIDE, context)
         read = ListItem(name, items, context)
@@ -243,7 +244,7 @@ class _Reader:
             )
         condition, _ = decode.scalar(item, "condition", context)
         is_append = self._read_append_flag(item, context)
-        override = self._read_override(item, ("condition",), ("condition",), context)
+        override = read_override(item, ("condition",), ("condition",), context)
         if is_append and override:
             raise decode.shape_error(_APPEND_AND_OVERRIDE, context)
         where = context.inside(ItemType.MACRO_CONDITION, condition.mark)
@@ -259,53 +260,10 @@ class _Reader:
             self._result.add_warning(WarningCode.DEPRECATED_ITEM, _APPEND_DEPRECATED, context)
         return is_append
 
-    def _read_override(
-        self,
-        item: Mapping,
-        appendable: tuple[str, ...],
-        replaceable: tuple[str, ...],
-        context: Context,
-    ) -> dict[str, str]:
-        """Key -> "append" or "replace"."""
-        value = item.find("override")
-        where = context.inside(ItemType.OVERRIDE, item.mark)
-        if isinstance(value, Sequence) and value.items:
-            raise LoadError(
-                ErrorCode.VALIDATE, "Value of override must be a mapping of keys", where
-            )
-        if not isinstance(value, Mapping):
-            return {}
-        found: dict[str, str] = {}
-        for key_node, word_node in value.pairs:
-            key, word = (
-                node.text if isinstance(node, Scalar) else "null" if is_null(node) else None
-                for node in (key_node, word_node)
-            )
-            if key is None or word is None:
-                raise LoadError(
-                    ErrorCode.VALIDATE, "Keys and values of override must be scalars", where
-                )
-            inner = where.inside(ItemType.OVERRIDE, key_node.mark, key)
-            if word == "append" and key not in appendable:
-                raise decode.shape_error(
-                    f"Key '{key}' cannot be appended to, use 'replace' instead", inner
-                )
-            if word == "replace" and key not in replaceable:
-                raise decode.shape_error(f"Key '{key}' cannot be replaced", inner)
-            if word not in {"append", "replace"}:
-                allowed = "append " * (key in appendable) + "replace " * (key in replaceable)
-                raise decode.shape_error(
-                    f"Invalid override operation for key '{key}': '{word}'. "
-                    f"Allowed values are: {allowed}",
-                    where.inside(ItemType.VALUE_FOR, word_node.mark, key),
-                )
-            found[key] = word
-        return found
-
     def _read_rule(self, item: Mapping) -> None:
         name, context = self._named(item, "rule")
         is_append = self._read_append_flag(item, context)
-        override = self._read_override(item, _RULE_APPEND, _RULE_REPLACE, context)
+        override = read_override(item, _RULE_APPEND, _RULE_REPLACE, context)
         if is_append and override:
             raise decode.shape_error(_APPEND_AND_OVERRIDE, context)
         if override:
@@ -315,7 +273,7 @@ class _Reader:
             if item.find("condition") is not None:
                 update.condition = decode.text(item, "condition", context)
             if item.find("exceptions") is not None:
-                update.exceptions = self._read_exceptions(item, context, is_append=True)
+                update.exceptions = read_exceptions(item, context, self._result, is_append=True)
             self._collector.append_rule(update)
         elif all(item.find(key) is None for key in _RULE_REQUIRED):
             is_enabled = decode.boolean(item, "enabled", context)
@@ -350,7 +308,7 @@ class _Reader:
             rule.capture_duration_ms = decode.unsigned(item, "capture_duration", context)
         if item.find("tags") is not None:
             rule.tags = set(decode.strings(item, "tags", context))
-        rule.exceptions = self._read_exceptions(item, context, is_append=False)
+        rule.exceptions = read_exceptions(item, context, self._result, is_append=False)
         return rule
 
     @staticmethod
@@ -398,7 +356,9 @@ class _Reader:
             case "tags":
                 update.tags = set(decode.strings(item, key, context))
             case "exceptions":
-                update.exceptions = self._read_exceptions(item, context, is_append=is_append)
+                update.exceptions = read_exceptions(
+                    item, context, self._result, is_append=is_append
+                )
             case "priority":
                 update.priority = decode.priority(item, context)
             case "enabled":
@@ -411,61 +371,3 @@ class _Reader:
                 update.capture = decode.boolean(item, key, context)
             case _:
                 update.capture_duration_ms = decode.unsigned(item, key, context)
-
-    def _read_exceptions(
-        self, item: Mapping, context: Context, *, is_append: bool
-    ) -> list[ExceptionItem]:
-        """`exceptions:`; fields may be missing only when appending."""
-        value = item.find("exceptions")
-        if value is None or is_null(value):
-            return []
-        where = context.inside(ItemType.EXCEPTIONS, value.mark)
-        if not isinstance(value, Sequence):
-            raise decode.shape_error("Rule exceptions must be a sequence", where)
-        found: list[ExceptionItem] = []
-        names: set[str] = set()
-        for node in value.items:
-            exception = self._read_exception(node, context, where, is_append=is_append)
-            if exception.name in names:
-                self._result.add_warning(
-                    WarningCode.EXCEPTION_NAME_NOT_UNIQUE,
-                    f"Multiple definitions of exception '{exception.name}' in the same rule",
-                    exception.context,
-                )
-            names.add(exception.name)
-            found.append(exception)
-        return found
-
-    def _read_exception(
-        self, node: Node, context: Context, exceptions: Context, *, is_append: bool
-    ) -> ExceptionItem:
-        where = exceptions.inside(ItemType.EXCEPTION, node.mark)
-        if not isinstance(node, Mapping):
-            raise decode.shape_error("Rule exception must be a mapping", where)
-        name = decode.text(node, "name", where)
-        where = context.inside(ItemType.EXCEPTION, node.mark, name)
-        fields_node = node.find("fields") if is_append else decode.require(node, "fields", where)
-        comps_node = node.find("comps")
-        exception = ExceptionItem(
-            name,
-            "" if fields_node is None else decode.entry(fields_node, "fields", where),
-            "" if comps_node is None else decode.entry(comps_node, "comps", where),
-            [],
-            where,
-        )
-        values = node.find("values")
-        if values is not None:
-            inner = where.inside(ItemType.EXCEPTION_VALUES, values.mark)
-            if not isinstance(values, Sequence):
-                raise decode.shape_error("Rule exception values must be a sequence", inner)
-            exception.values = [
-                decode.entry(value, "", inner.inside(ItemType.EXCEPTION_VALUE, value.mark))
-                for value in values.items
-            ]
-        elif is_append:
-            self._result.add_warning(
-                WarningCode.APPEND_NO_VALUES,
-                "Overriding/appending exception with no values",
-                where,
-            )
-        return exception
