@@ -19,11 +19,11 @@ from exporter.events.event import ParamDecoder
 from exporter.events.params import PollFd, decoder_for
 from exporter.events.table import EventType, Param, load_event_table
 
-OPEN_CREATED = 1 << 28
+OPEN_CREATED = 1 << 29
 """Bit of a native open flags word: this open created the file."""
-OPEN_UPPER_LAYER = 1 << 29
+OPEN_UPPER_LAYER = 1 << 30
 """Bit of a native open flags word: the file lies in an overlay's upper directory."""
-OPEN_LOWER_LAYER = 1 << 30
+OPEN_LOWER_LAYER = 1 << 31
 """Bit of a native open flags word: the file lies in an overlay's lower directory."""
 CLONE_CHILD_IN_PIDNS = 1 << 0
 """Bit of a native clone flags word: the child lives in a pid namespace below the initial one."""

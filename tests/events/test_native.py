@@ -1,12 +1,15 @@
 """Laws of native flag translation (state-tracking.md 11.1)."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from exporter.events.native import (
     CLONE_CHILD_IN_PIDNS,
     OPEN_CREATED,
+    OPEN_LOWER_LAYER,
     OPEN_UPPER_LAYER,
     live_decoders,
 )
@@ -129,6 +132,18 @@ def test_accept4_flags_are_translated():
     decode = live_decoders(event_type)[event_type.param_index["flags"]]
 
     assert decode((0o2000000).to_bytes(4, "little")) == 4096
+
+
+def test_the_probe_sets_the_bits_that_are_read_here():
+    """bpf/layout.h and this module agree on the extra bits of native words."""
+    layout = (Path(__file__).parents[2] / "bpf" / "layout.h").read_text()
+    bits = dict(re.findall(r"#define (\w+) \(1u << (\d+)\)", layout))
+
+    assert {
+        "OPEN_CREATED": OPEN_CREATED,
+        "OPEN_UPPER_LAYER": OPEN_UPPER_LAYER,
+        "OPEN_LOWER_LAYER": OPEN_LOWER_LAYER,
+    } == {name: 1 << int(bits[name]) for name in bits if name.startswith("OPEN_")}
 
 
 def test_every_event_has_live_decoders():
