@@ -108,6 +108,14 @@ def dirfd_position(event: Event, index: int) -> int:
     return len(earlier)
 
 
+def live_directory(event: Event, dirfd_index: int) -> bytes | None:
+    """Path behind a directory descriptor of a live event; None when it did not travel with it."""
+    live = event.live
+    if live is None:
+        return None
+    return live.dirfd2_path if dirfd_position(event, dirfd_index) > 0 else live.dirfd_path
+
+
 def directory(event: Event, dirfd_index: int) -> bytes:
     """Directory that a relative path of the event starts from, as `concatenate` wants it.
 
@@ -118,12 +126,9 @@ def directory(event: Event, dirfd_index: int) -> bytes:
     number = event.param(dirfd_index)
     if number == AT_FDCWD:
         return working_directory(event)
-    live = event.live
-    if live is not None:
-        second = dirfd_position(event, dirfd_index) > 0
-        path = live.dirfd2_path if second else live.dirfd_path
-        if path is not None:
-            return with_slash(path)
+    path = live_directory(event, dirfd_index)
+    if path is not None:
+        return with_slash(path)
     fd = None if number is None else find_fd(event, number)
     return UNKNOWN_DIR if fd is None else with_slash(fd.name)
 

@@ -171,6 +171,15 @@ class Procfs:
         """Whether the thread still exists."""
         return os.path.exists(f"{self.root}/{tid}")
 
+    def read_hostname(self) -> bytes:
+        """Name of the machine; empty when it may not be read."""
+        return _read_optional(f"{self.root}/sys/kernel/hostname").rstrip(b"\n")
+
+    def read_num_cpus(self) -> int:
+        """CPUs that are online."""
+        lines = _read_optional(f"{self.root}/stat").splitlines()
+        return sum(line[:3] == b"cpu" and line[3:4].isdigit() for line in lines)
+
     def read_boot_time_ns(self) -> int:
         """Boot time in ns since the epoch: from the clocks for this machine's own /proc.
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from exporter.events.event import Event
+from exporter.events.fd import Fd, FdType
 from exporter.events.host import Host
+from exporter.events.paths import live_directory
 from exporter.events.table import EventType, load_event_table
 from exporter.events.thread import Thread
 from exporter.state import clone, cwd, execve, files, ids, metadata, procexit, sockets
@@ -115,6 +117,8 @@ class State:
             return 0
         host, tables = self.host, self.tables
         host.boot_ts_ns = host.boot_ts_ns or procfs.read_boot_time_ns()
+        host.hostname = host.hostname or procfs.read_hostname()
+        host.num_cpus = host.num_cpus or procfs.read_num_cpus()
         tables.rule = ContainerRule(host_mntns or procfs.read_mntns(1), procfs.read_cgroups(1))
         host.interfaces = read_interfaces(procfs.root)
         self.users.load_host()
@@ -183,7 +187,11 @@ class State:
         event.fd_num = number
         if number < 0:
             return b""
-        fd = event.fd = self.tables.find_fd(event, number)
+        fd = self.tables.find_fd(event, number)
+        if fd is None:
+            path = live_directory(event, index)
+            fd = None if path is None else Fd(type=FdType.DIRECTORY, name=path)
+        event.fd = fd
         if fd is not None and event.live is not None and fd.role == 0:
             sockets.settle_role(self.tables, event, fd)
         if fd is None:

@@ -139,11 +139,11 @@ def test_the_probe_sets_the_bits_that_are_read_here():
     layout = (Path(__file__).parents[2] / "bpf" / "layout.h").read_text()
     bits = dict(re.findall(r"#define (\w+) \(1u << (\d+)\)", layout))
 
-    assert {
+    assert {name: 1 << int(bits[name]) for name in bits if name.startswith("OPEN_")} == {
         "OPEN_CREATED": OPEN_CREATED,
         "OPEN_UPPER_LAYER": OPEN_UPPER_LAYER,
         "OPEN_LOWER_LAYER": OPEN_LOWER_LAYER,
-    } == {name: 1 << int(bits[name]) for name in bits if name.startswith("OPEN_")}
+    }
 
 
 def test_every_event_has_live_decoders():

@@ -18,7 +18,7 @@ class ProcTree:
         self.root = root
         self.programs = root.parent / "programs"
         self.programs.mkdir()
-        (root / "stat").write_text("cpu 1 2\nbtime 1700000000\n")
+        (root / "stat").write_text("cpu 1 2\ncpu0 1 2\ncpu1 1 2\nbtime 1700000000\n")
 
     def add(
         self,

@@ -245,6 +245,18 @@ def test_the_event_s_descriptor_facts(fed, proc):
     assert (event.fd_num, event.fd.name) == (7, b"/var/log/x")
 
 
+def test_a_directory_descriptor_is_the_event_s(fed, proc):
+    """The descriptor of an *at call is the directory that travelled with the event."""
+    proc.add(50)
+    fed.state.scan()
+    event = fed(
+        "unlinkat", 50, live=make_live(50, dirfd_path=b"/srv"), res=0, dirfd=6, name=b"x", flags=0
+    )
+
+    assert (event.fd_num, event.fd.type, event.fd.name) == (6, FdType.DIRECTORY, b"/srv")
+    assert fed.state.counters.fd_unknown == 0
+
+
 def connection(**fields) -> Fd:
     """A TCP connection as the probe reads it: local end first, no role, no name."""
     values = {

@@ -90,6 +90,16 @@ def test_long_strings_are_cut(proc):
     assert len(thread.env[0]) == 4096
 
 
+def test_the_machine_itself(proc):
+    """Name and number of CPUs; a name that may not be read is empty."""
+    procfs = Procfs(proc.root)
+    assert (procfs.read_num_cpus(), procfs.read_hostname()) == (2, b"")
+    (proc.root / "sys" / "kernel").mkdir(parents=True)
+    (proc.root / "sys" / "kernel" / "hostname").write_text("box\n")
+
+    assert procfs.read_hostname() == b"box"
+
+
 def test_boot_time_of_another_root(proc):
     """A root other than this machine's tells its boot time in `stat`."""
     assert Procfs(proc.root).read_boot_time_ns() == 1_700_000_000_000_000_000
