@@ -173,11 +173,12 @@ class _Parser:
         text = self._text
         start = self._pos
         negated = False
-        while match := NOT.match(text, self._pos):
-            self._pos = match.end()
-            negated = not negated
         if depth + 2 >= self._max_depth:
             raise self._too_deep()
+        if text.startswith("not", start):
+            while match := NOT.match(text, self._pos):
+                self._pos = match.end()
+                negated = not negated
         if text.startswith("not(", self._pos):
             self._pos += 3
             negated = not negated
@@ -340,12 +341,12 @@ class _Parser:
 
     def _number_value(self, depth: int) -> Value | Transformer:
         """val_call | transformer_call | NUMBER."""
-        call = self._call(depth)
-        if call is not None:
-            return call
         start = self._pos
         match = NUMBER.match(self._text, start)
         if match is None:
+            call = self._call(depth)
+            if call is not None:
+                return call
             raise self.error(
                 f"expected a number or a field with a valid transformer: {_TRANSFORMER_NAMES}"
             )
@@ -355,10 +356,16 @@ class _Parser:
 
     def _string_value(self, depth: int) -> Value | Transformer:
         """val_call | transformer_call | QUOTED | BARE."""
+        start = self._pos
+        match = BARE.match(self._text, start)
+        if match is not None and not self._text.startswith("(", match.end()):
+            # No parenthesis touches the word, so it cannot be a call.
+            self._pos = match.end()
+            self._last = match.group()
+            return Value(as_text(self._last), self._position(start))
         call = self._call(depth)
         if call is not None:
             return call
-        start = self._pos
         return Value(
             self._value(f"a string or a field with a valid transformer: {_TRANSFORMER_NAMES}"),
             self._position(start),
@@ -366,7 +373,7 @@ class _Parser:
 
     def _list_value(self, depth: int) -> Value | ValueList | Transformer:
         """list | val_call | transformer_call."""
-        call = self._call(depth)
+        call = None if self._text.startswith("(", self._pos) else self._call(depth)
         return self._list() if call is None else call
 
     def _list(self) -> Value | ValueList:
