@@ -6,7 +6,7 @@ event to the rules that match it. The generated text is deterministic and can be
 """
 
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -76,31 +76,41 @@ class _SourceCompiler:
         self.roots = [self.plan.add_condition(rule.ast, source) for rule in rules]
 
     def compile(self) -> dict[int, EventFunction]:
-        """Event code -> function; codes that no rule can match have none."""
+        """Event code -> function; codes that no rule can match have none.
+
+        Event types that decide the same tests in the same way share all further work.
+        """
         types = {event.code: event for event in load_event_table().events}
-        made: dict[tuple[tuple[int, int], ...], EventFunction] = {}
+        folders = self.plan.folders()
+        made: dict[object, EventFunction | None] = {}
         functions: dict[int, EventFunction] = {}
         for code in sorted({code for rule in self.rules for code in rule.event_types}):
             event_type = types.get(code)
             if event_type is None:
                 continue
-            parts = self._parts(event_type)
-            if not parts:
-                continue
-            found = made.get(parts)
-            if found is None:
-                found = made[parts] = self._function(event_type, parts)
-            elif event_type.name not in found.event_names:
-                found.event_names += (event_type.name,)
-            functions[code] = found
+            places = tuple(
+                place for place, rule in enumerate(self.rules) if code in rule.event_types
+            )
+            folded = tuple([fold(event_type) for _, fold in folders])
+            key = (places, folded)
+            if key not in made:
+                nodes = {number: to for (number, _), to in zip(folders, folded, strict=True)}
+                parts = self._parts(places, nodes)
+                if parts not in made:
+                    made[parts] = self._function(event_type, parts) if parts else None
+                made[key] = made[parts]
+            found = made[key]
+            if found is not None:
+                functions[code] = found
+                if event_type.name not in found.event_names:
+                    found.event_names += (event_type.name,)
         return functions
 
-    def _parts(self, event_type: EventType) -> tuple[tuple[int, int], ...]:
-        """(place of the rule, node) of the rules that events of this type can match."""
-        places = [
-            place for place, rule in enumerate(self.rules) if event_type.code in rule.event_types
-        ]
-        nodes = self.plan.specialise_all([self.roots[place] for place in places], event_type)
+    def _parts(
+        self, places: Sequence[int], folded: Mapping[int, int]
+    ) -> tuple[tuple[int, int], ...]:
+        """(place of the rule, node) of the rules that some events can match."""
+        nodes = self.plan.specialise_all([self.roots[place] for place in places], folded)
         return tuple(
             (place, node) for place, node in zip(places, nodes, strict=True) if node != FALSE
         )

@@ -5,7 +5,7 @@ test, a negation, or a conjunction or disjunction of earlier nodes. Nothing here
 deep conditions cannot exhaust the stack. Source: rule-language.md sections 3 to 5 and 10.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,16 +105,22 @@ class Plan:
         """The node of a whole condition, macros expanded. Raises ConditionError."""
         return _fold_ast(condition, lambda leaf: self.add_test(bind_check(leaf, source)), self)
 
-    def specialise(self, root: int, event_type: EventType) -> int:
-        """The node that is left of `root` for events of one type."""
-        return self.specialise_all([root], event_type)[0]
+    def folders(self) -> list[tuple[int, Callable[[EventType], int]]]:
+        """For every test so far that an event type may decide: node, and what it becomes."""
+        found = []
+        for number, node in enumerate(self.nodes):
+            if isinstance(node, TestNode):
+                fold = _folder_of(node.test, number)
+                if fold is not None:
+                    found.append((number, fold))
+        return found
 
-    def specialise_all(self, roots: Iterable[int], event_type: EventType) -> list[int]:
-        """Like `specialise` for many roots; shared parts are folded once."""
-        done: dict[int, int] = {FALSE: FALSE, TRUE: TRUE}
-        return [self._specialise(root, event_type, done) for root in roots]
+    def specialise_all(self, roots: Iterable[int], folded: Mapping[int, int]) -> list[int]:
+        """What is left of each root when some tests have become FALSE or TRUE."""
+        done: dict[int, int] = {FALSE: FALSE, TRUE: TRUE, **folded}
+        return [self._specialise(root, done) for root in roots]
 
-    def _specialise(self, root: int, event_type: EventType, done: dict[int, int]) -> int:
+    def _specialise(self, root: int, done: dict[int, int]) -> int:
         pending = [root]
         while pending:
             number = pending[-1]
@@ -128,15 +134,13 @@ class Plan:
                 continue
             pending.pop()
             match node:
-                case TestNode(test):
-                    done[number] = _fold_test(test, event_type, number)
                 case NotNode(child):
                     done[number] = self.add_not(done[child])
                 case AllNode(children):
                     done[number] = self.add_all([done[child] for child in children])
                 case AnyNode(children):
                     done[number] = self.add_any([done[child] for child in children])
-                case None:
+                case _:
                     done[number] = number
         return done[root]
 
@@ -153,36 +157,37 @@ def children_of(node: PlanNode) -> tuple[int, ...]:
 
 
 def _fold_ast(condition: Node, leaf: Callable[[Check | Exists], int], plan: Plan) -> int:
-    """Bottom-up over the AST with a stack of our own: (node, numbers of finished children)."""
-    stack: list[tuple[Node, list[int]]] = [(condition, [])]
-    while True:
-        node, done = stack[-1]
-        below: tuple[Node, ...] = ()
-        match node:
-            case And(children) | Or(children):
-                below = children
-            case Not(child):
-                below = (child,)
-            case MacroRef(name):
-                raise ConditionError(f"Undefined macro '{name}' used in filter.", node.position)
-        if len(done) < len(below):
-            stack.append((below[len(done)], []))
+    """Bottom-up over the AST with a stack of our own; parts that are one object are done once."""
+    done: dict[int, int] = {}
+    pending: list[Node] = [condition]
+    while pending:
+        node = pending[-1]
+        if id(node) in done:
+            pending.pop()
             continue
         match node:
-            case And():
-                number = plan.add_all(done)
-            case Or():
-                number = plan.add_any(done)
-            case Not():
-                number = plan.add_not(done[0])
-            case Check() | Exists():
-                number = leaf(node)
+            case And(below) | Or(below):
+                missing = [child for child in below if id(child) not in done]
+            case Not(child):
+                missing = [] if id(child) in done else [child]
+            case MacroRef(name):
+                raise ConditionError(f"Undefined macro '{name}' used in filter.", node.position)
             case _:
-                raise AssertionError(node)
-        stack.pop()
-        if not stack:
-            return number
-        stack[-1][1].append(number)
+                missing = []
+        if missing:
+            pending.extend(reversed(missing))
+            continue
+        pending.pop()
+        match node:
+            case And(below):
+                done[id(node)] = plan.add_all([done[id(child)] for child in below])
+            case Or(below):
+                done[id(node)] = plan.add_any([done[id(child)] for child in below])
+            case Not(child):
+                done[id(node)] = plan.add_not(done[id(child)])
+            case Check() | Exists():
+                done[id(node)] = leaf(node)
+    return done[id(condition)]
 
 
 def _distinct(children: Sequence[int], neutral: int) -> list[int]:
@@ -190,28 +195,30 @@ def _distinct(children: Sequence[int], neutral: int) -> list[int]:
     return [child for child in dict.fromkeys(children) if child != neutral]
 
 
-def _fold_test(test: Test, event_type: EventType, number: int) -> int:
-    """FALSE or TRUE when the event type decides the test, else its own number."""
+def _folder_of(test: Test, number: int) -> Callable[[EventType], int] | None:
+    """What a test becomes for an event type: FALSE, TRUE or itself; None if no type decides it."""
     left = test.left
     if not isinstance(left, Read):
-        return number
+        return None
     field = left.use.field
     if field.name == "evt.num":
-        return _fold_number(test, number)
-    if (
-        field.constant is None
-        or (test.compare is not Compare.PLAIN
-        and field.constant(event_type) is not None)
-    ):
-        return number
-    value = field.constant(event_type)
-    if value is UNKNOWN:
-        return number
-    if value is None:
-        return FALSE
-    if test.right is not None:
-        return number
-    return TRUE if make_predicate(test)(value) else FALSE
+        always = _fold_number(test, number)
+        return None if always == number else lambda _: always
+    constant = field.constant
+    if constant is None:
+        return None
+    is_plain = test.compare is Compare.PLAIN and test.right is None
+    predicate = make_predicate(test) if is_plain else None
+
+    def fold(event_type: EventType) -> int:
+        value = constant(event_type)
+        if value is UNKNOWN:
+            return number
+        if value is None:
+            return FALSE
+        return number if predicate is None else TRUE if predicate(value) else FALSE
+
+    return fold
 
 
 def _fold_number(test: Test, number: int) -> int:
