@@ -185,14 +185,14 @@ class LiveThreads:
         return thread
 
     def _place(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
+        """Settle cgroup paths, container and user names of a thread that is new or has moved."""
         thread.mntns = live.mntns
         thread.cgroup_id = live.cgroup_id
         known = self._cgroups.get((live.cgroup_id, live.mntns))
         if known is not None:
             thread.cgroups = known
         elif not thread.cgroups:
-            thread.cgroups = self.procfs.read_cgroups(thread.tid)
-            self.learn_cgroups(live, thread.cgroups)
+            self._read_cgroups(thread, live, now_ns)
         self.tables.set_container(thread)
         self.tables.users.ensure(thread, now_ns)
 
@@ -200,13 +200,24 @@ class LiveThreads:
         """Another cgroup or mount namespace: host or container is decided anew."""
         if thread.pid == 1:
             self.tables.rule.host_mntns = live.mntns
-        if thread.cgroup_id != live.cgroup_id:
-            # 0 means that the entry's paths were read before its id was known; they still hold.
-            if thread.cgroup_id:
-                thread.cgroups = ()
-            elif thread.cgroups:
-                self.learn_cgroups(live, thread.cgroups)
+        has_new_cgroup = thread.cgroup_id not in {0, live.cgroup_id}
+        # The id is that of the v2 hierarchy. Where containers live in v1 hierarchies only the new
+        # mount namespace shows that the paths of before may be old.
+        has_new_mntns = thread.mntns not in {0, live.mntns}
+        if has_new_cgroup or has_new_mntns:
+            self._read_cgroups(thread, live, now_ns)
+        elif thread.cgroups and not thread.cgroup_id:
+            # The paths were read before the id was known; they still hold.
+            self.learn_cgroups(live, thread.cgroups)
         self._place(thread, live, now_ns)
+
+    def _read_cgroups(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
+        """Cgroup paths from memory or /proc; the old ones stay when neither knows better."""
+        known = self._cgroups.get((live.cgroup_id, live.mntns))
+        if known is None and self._may_read(now_ns):
+            known = self.procfs.read_cgroups(thread.tid)
+            self.learn_cgroups(live, known)
+        thread.cgroups = known or thread.cgroups
 
     def _adopted(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
         self.tables.threads.move(thread, live.ptid)
@@ -231,19 +242,24 @@ class LiveThreads:
 
     def read_process(self, tid: int, now_ns: int) -> Thread | None:
         """A process from /proc, within the bound of reads a second."""
-        counters = self.tables.counters
-        if now_ns - self._window_ns >= _NS:
-            self._window_ns = now_ns
-            self._window_reads = 0
-        if self._window_reads >= MAX_READS_PER_SECOND:
-            counters.proc_limited += 1
+        if not self._may_read(now_ns):
             return None
-        self._window_reads += 1
-        counters.proc_reads += 1
+        self.tables.counters.proc_reads += 1
         thread = self.procfs.read_thread(tid)
         if thread is not None:
             thread.clone_ts_ns = self.tables.host.boot_ts_ns + thread.start_boottime_ns
         return thread
+
+    def _may_read(self, now_ns: int) -> bool:
+        """Whether the bound of reads a second allows one more; counted if not."""
+        if now_ns - self._window_ns >= _NS:
+            self._window_ns = now_ns
+            self._window_reads = 0
+        if self._window_reads >= MAX_READS_PER_SECOND:
+            self.tables.counters.proc_limited += 1
+            return False
+        self._window_reads += 1
+        return True
 
 
 _IMAGE_FACTS = (

@@ -27,6 +27,12 @@ RECENT_EXIT_NS = 2_000_000_000
 """A child that exited this recently (event time) is not created again from its parent's event."""
 
 _MAX_RECENT_EXITS = 4096
+_MAX_ANCESTORS = 1024
+_PROBE_CATEGORIES = {
+    "Healthcheck": "healthcheck",
+    "LivenessProbe": "liveness",
+    "ReadinessProbe": "readiness",
+}
 
 _SELF_DESCRIBED = frozenset({ContainerType.LXC, ContainerType.LIBVIRT_LXC, ContainerType.BPM})
 """Engines without a socket to ask: id and type are all there will ever be."""
@@ -88,8 +94,37 @@ class Tables:
         container, pod, kind = self.rule.decide(thread.cgroups, thread.mntns)
         thread.container_id = container
         thread.pod_uid = pod
+        thread.category = self._category(thread) if container else ""
         if kind in _SELF_DESCRIBED and container not in self.host.containers:
             self.host.containers[container] = Container(id=container, type=kind)
+
+    def _category(self, thread: Thread) -> str:
+        """What a process in a container is: its main program, or a health probe of the runtime.
+
+        Only containers whose metadata is known say so (state-tracking.md 10.2).
+        """
+        container = self.host.containers.get(thread.container_id)
+        if container is None:
+            return ""
+        if thread.vpid == 1:
+            return "container"
+        parent = self.host.parent(thread)
+        if parent is not None and parent.category:
+            return parent.category
+        for key, probe in container.health_probes.items():
+            if probe == (thread.exe, thread.args) and not self._has_inner_init(thread):
+                return _PROBE_CATEGORIES.get(key, "")
+        return ""
+
+    def _has_inner_init(self, thread: Thread) -> bool:
+        above = self.host.parent(thread)
+        for _ in range(_MAX_ANCESTORS):
+            if above is None:
+                return False
+            if above.vpid == 1 and above.container_id:
+                return True
+            above = self.host.parent(above)
+        return False
 
     # Descriptors
 

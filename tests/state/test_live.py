@@ -71,12 +71,12 @@ def test_a_process_that_is_gone_is_known_from_its_event(fed):
 
 
 def test_reading_is_bounded(fed):
-    """In one second of event time only so many processes are read."""
+    """In one second of event time only so many files are read: image and cgroup of each process."""
     for pid in range(1000, 1000 + MAX_READS_PER_SECOND + 7):
         open_event(fed, pid)
 
-    assert fed.state.counters.proc_reads == MAX_READS_PER_SECOND
-    assert fed.state.counters.proc_limited == 7
+    assert fed.state.counters.proc_reads == MAX_READS_PER_SECOND // 2
+    assert fed.state.counters.proc_limited == MAX_READS_PER_SECOND + 2 * 7
 
 
 def test_a_reused_pid_is_another_process(fed, proc):
@@ -164,6 +164,28 @@ def test_moving_into_a_container(fed, proc):
 
     assert event.thread.container_id == A[:12].encode()
     assert event.thread.pod_uid == UID.encode()
+
+
+def test_cgroup_v1_shows_in_the_mount_namespace(fed, proc):
+    """On v1 hosts the id stays that of the root; the new namespace makes us read the paths."""
+    base = proc.add(50, cgroup="4:memory:/\n")
+    fed.state.scan()
+    assert open_event(fed, 50, cgroup_id=1).thread.container_id == b""
+    (base / "cgroup").write_text(POD.replace("0:", "4:memory"))
+    event = open_event(fed, 50, cgroup_id=1, mntns=OTHER_MNTNS)
+
+    assert event.thread.container_id == A[:12].encode()
+
+
+def test_a_move_of_a_process_that_is_gone_keeps_what_is_known(fed, proc):
+    """Where nothing better can be read the old paths stay."""
+    proc.add(50, cgroup=POD, mntns=OTHER_MNTNS)
+    fed.state.scan()
+    open_event(fed, 50, cgroup_id=6, mntns=OTHER_MNTNS)
+    proc.remove(50)
+    event = open_event(fed, 50, cgroup_id=7, mntns=OTHER_MNTNS)
+
+    assert event.thread.container_id == A[:12].encode()
 
 
 def test_container_of_an_exec(fed):

@@ -83,6 +83,24 @@ def test_containers_come_and_go(captured):
     assert captured.state.host.containers == {}
 
 
+def test_health_probes_are_told_apart(captured):
+    """The main program, its children, and a probe run beside it (10.2)."""
+    facts = {"cgroups": [b"cpu=/docker/" + b"ab" * 32]}
+    probe = {**FULL, "id": "ab" * 6}
+    captured("PPME_ASYNCEVENT_E", 5, plugin_id=0, name=b"container", data=as_json(probe))
+    captured.execve(9, b"/usr/bin/containerd-shim", cgroups=[b"cpu=/"])
+    captured("clone", 10, res=0, tid=10, pid=10, ptid=9, vtid=1, vpid=1, flags=0, exe=b"x",
+             **facts)  # fmt: skip
+    captured.execve(10, b"/bin/app", ptid=9, **facts)
+    captured.fork(10, 11, **facts)
+    captured.fork(9, 12, **facts)
+    captured.execve(12, b"/bin/c", args=[b"-x"], ptid=9, **facts)
+    captured.fork(9, 13, **facts)
+    found = [captured.thread(tid).category for tid in (10, 11, 12, 13)]
+
+    assert found == ["container", "container", "healthcheck", ""]
+
+
 def test_users_and_groups_are_told(captured):
     """Added and deleted, by container."""
     host = captured.state.host
