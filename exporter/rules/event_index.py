@@ -3,6 +3,7 @@
 Source: rule-language.md section 10 (sets, negation, `evt.num`) and 21 (system calls to trace).
 """
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ ASYNC_TYPES = frozenset((event_type("PPME_ASYNCEVENT_E").code,))
 _TYPE_FIELDS = frozenset(("evt.type", "syscall.type"))
 _COMPARED = frozenset(("=", "==", "!=", "in"))
 _TOO_MANY = 100
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 
 
 class EventIndexError(RuleError):
@@ -220,10 +222,9 @@ def _mentions_type(
 
 def _evt_num_truth(op: str, values: tuple[str, ...]) -> bool | None:
     """Whether a check of evt.num (1, 2, 3, ...) is true or false for every event; else None."""
-    try:
-        numbers = [int(value) for value in values]
-    except ValueError:
+    if not all(_NUMBER.fullmatch(value) for value in values):
         return None
+    numbers = [int(value) % (1 << 64) for value in values]  # A leading minus wraps around.
     if op == "in":
         return None if any(number >= 1 for number in numbers) else False
     if len(numbers) != 1:

@@ -78,6 +78,11 @@ INDEXED = [
     ("evt.type=open and evt.num=0", frozenset()),
     ("evt.type=open or evt.num=0", named("open")),
     ("evt.num = val(proc.pid)", ALL),
+    ("evt.num = -1", ALL),
+    ("evt.num >= -1", ALL),
+    ("evt.num < -1", ALL),
+    ("evt.num >= 0x0", ALL),
+    ("evt.num = anyof (0)", ALL),
     ("proc.name = val(evt.type)", ALL),
 ]
 

@@ -6,6 +6,7 @@ Source: rule-language.md sections 9, 13, 14, 15 and 18.2.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from exporter.errors import RuleError
 from exporter.rules.ast import Node, Position
@@ -117,7 +118,9 @@ class Compiler:
         for item in collector.macros.values():
             resolver = MacroResolver(_seen_by(item, collector.macros, parsed), done)
             node = parsed[item.name]
-            done[item.name] = self._expand(resolver, node, item.condition, item.context, used)
+            done[item.name] = self._expand(
+                resolver, node, item.condition, item.context, used, collector
+            )
             compiled[item.name] = CompiledMacro(item, node, done[item.name])
         for name in used:
             compiled[name].is_used = True
@@ -143,7 +146,7 @@ class Compiler:
                 continue
             parsed = self._parse(condition, lists, item.condition_context)
             resolver = MacroResolver(visible.get, known)
-            node = self._expand(resolver, parsed, condition, item.context, used).node
+            node = self._expand(resolver, parsed, condition, item.context, used, collector).node
             warn_condition(node, item.condition_context, result)
             verdict = self._judge(node, item.source)
             if not self._report(verdict, item, condition, result):
@@ -192,14 +195,20 @@ class Compiler:
 
     @staticmethod
     def _expand(
-        resolver: MacroResolver, node: Node, condition: str, context: Context, used: set[str]
+        resolver: MacroResolver,
+        node: Node,
+        condition: str,
+        context: Context,
+        used: set[str],
+        collector: Collector,
     ) -> Expanded:
         """The AST without macro references. Raises LoadError."""
         try:
             expanded = resolver.expand(node)
         except MacroError as error:
             where = context.in_condition(error.position, condition)
-            raise LoadError(ErrorCode.VALIDATE, error.message, where) from None
+            hint = _hint(error.undefined, collector) if error.undefined else None
+            raise LoadError(ErrorCode.VALIDATE, error.message, where, hint) from None
         except RecursionError:
             where = context.in_condition(node.position, condition)
             message = "macros refer to each other too deeply"
@@ -327,6 +336,14 @@ def _seen_by(
         return None if other is None or other.index >= item.visibility else parsed[name]
 
     return visible
+
+
+def _hint(name: str, collector: Collector) -> str | None:
+    """What the author of a reference to an undefined macro may have meant."""
+    if name in collector.macros:
+        return f"macro '{name}' is defined later: macros see only those before them"
+    near = get_close_matches(name, collector.macros, 1)
+    return f"did you mean '{near[0]}'?" if near else None
 
 
 def _is_unknown(message: str) -> bool:

@@ -21,10 +21,11 @@ MAX_DEPTH = 400
 class MacroError(Exception):
     """An undefined macro, a loop, or an expansion that grows beyond reason."""
 
-    def __init__(self, message: str, position: Position) -> None:
+    def __init__(self, message: str, position: Position, undefined: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.position = position
+        self.undefined = undefined
 
 
 class Expanded(NamedTuple):
@@ -94,7 +95,7 @@ class MacroResolver:
         body = self._visible(name)
         if body is None:
             message = f"Undefined macro '{name}' used in filter."
-            self._undefined.append(MacroError(message, node.position))
+            self._undefined.append(MacroError(message, node.position, name))
             return Expanded(node, 1, 1)
         if name in path:
             message = f"reference loop in macro '{name}'"

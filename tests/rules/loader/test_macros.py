@@ -107,3 +107,22 @@ def test_redefinition_chains_do_not_overflow(outcome):
     found = outcome(text)
 
     assert found is None or found[0] == "LOAD_ERR_VALIDATE"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (macro("spawned", "a.b=c") + RULE.format("spawnd"), "did you mean 'spawned'?"),
+        (
+            macro("n", "m") + macro("m", "a.b=c"),
+            "macro 'm' is defined later: macros see only those before them",
+        ),
+        (RULE.format("whatever"), None),
+    ],
+)
+def test_undefined_macros_come_with_a_hint(load, text, hint):
+    """The hint names what was probably meant; it is no part of the message."""
+    (found,) = load(text).results[0].errors
+
+    assert hint == found.hint
+    assert found.message.endswith("used in filter.")
