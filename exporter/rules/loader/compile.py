@@ -119,7 +119,7 @@ class Compiler:
             resolver = MacroResolver(_seen_by(item, collector.macros, parsed), done)
             node = parsed[item.name]
             done[item.name] = self._expand(
-                resolver, node, item.condition, item.context, used, collector
+                resolver, node, item.condition, item.context, used=used, collector=collector
             )
             compiled[item.name] = CompiledMacro(item, node, done[item.name])
         for name in used:
@@ -146,7 +146,9 @@ class Compiler:
                 continue
             parsed = self._parse(condition, lists, item.condition_context)
             resolver = MacroResolver(visible.get, known)
-            node = self._expand(resolver, parsed, condition, item.context, used, collector).node
+            node = self._expand(
+                resolver, parsed, condition, item.context, used=used, collector=collector
+            ).node
             warn_condition(node, item.condition_context, result)
             verdict = self._judge(node, item.source)
             if not self._report(verdict, item, condition, result):
@@ -199,6 +201,7 @@ class Compiler:
         node: Node,
         condition: str,
         context: Context,
+        *,
         used: set[str],
         collector: Collector,
     ) -> Expanded:
