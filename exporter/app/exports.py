@@ -22,6 +22,8 @@ def export_pipeline(
 
     def events() -> Reading:
         reading: dict[LabelValues, float] = dict(kernel_events())
+        # At 0 from the start, so that rate() sees the first event of a type.
+        reading.update({(name, "delivered"): 0 for name, _ in tuple(reading)})
         for code, count in enumerate(pipeline.delivered):
             if count:
                 key = (names[code], "delivered")

@@ -3,9 +3,10 @@
 Messages of libraries that use the logging module (uvicorn, grpc, asyncio) are led into it.
 """
 
+import contextlib
 import logging
 import sys
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -28,6 +29,21 @@ class _Forward(logging.Handler):
         self._log.log(record.levelno, record.getMessage(), **details)
 
 
+class _Stderr:
+    """Standard error for as long as somebody reads it; a log without reader must not stop us."""
+
+    def write(self, text: str) -> int:
+        """Write, or do nothing when nobody reads any more."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do nothing when nobody reads any more."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def start_log(level: str, form: str) -> Logger:
     """Configure the log and return it. form: auto (by terminal), console or json."""
     is_console = form == "console" or (form == "auto" and sys.stderr.isatty())
@@ -45,7 +61,7 @@ def start_log(level: str, form: str) -> Logger:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _Stderr())),
         cache_logger_on_first_use=False,
     )
     log = cast("Logger", structlog.get_logger())

@@ -7,7 +7,6 @@ Order of the stop: the source, the hot thread, the queues, the outputs, the serv
 
 import asyncio
 import contextlib
-import gc
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +49,7 @@ class NodeOptions:
     thread. open_source: returns when the source is attached, raises ProbeError; called in a thread,
     may take seconds. outputs: each with the capacity of its queue. kernel_events: (type, stage) ->
     events counted in the kernel. export: registers further readers of source and state.
+    on_ready: called once, just before "ready" is said.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -65,6 +65,7 @@ class NodeOptions:
     fields_checksum: str = ""
     kernel_events: Callable[[], Reading] = dict
     export: Callable[[Registry], None] = lambda _registry: None
+    on_ready: Callable[[], None] = lambda: None
 
 
 class Node:
@@ -176,7 +177,7 @@ class Node:
             self._queue.connect(self._loop, self._take_alerts)
             self._pipeline.start()
             self._is_running = True
-            settle_memory()
+            options.on_ready()
             self._log.info(
                 "ready",
                 listen=str(http.address),
@@ -257,10 +258,12 @@ class Node:
         return reasons
 
     def _hot_thread_ended(self, error: BaseException | None) -> None:
-        """In the hot thread: its end ends the process, with an error or as asked."""
+        """In the hot thread: its end, with an error or at the end of the source, is the node's."""
         if error is not None:
             self._failure = error
             self._loop.call_soon_threadsafe(self._say_failed, error)
+        else:
+            self.request_stop()
 
     def _say_failed(self, error: BaseException) -> None:
         self._is_running = False
@@ -287,17 +290,6 @@ class Node:
                 newest=f"{type(error).__name__}: {error}",
             )
         return count
-
-
-def settle_memory() -> None:
-    """Take what the start made out of the garbage collector's sight.
-
-    A full collection over the 75,000 objects of catalogues and compiled rules stops every thread
-    for 20 to 90 ms, longer than an alert may take. After the freeze it takes microseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def seconds_since_start() -> float:

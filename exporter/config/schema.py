@@ -12,18 +12,27 @@ from exporter.config.units import Duration, Size
 from exporter.rules.priority import Priority
 
 FOREIGN_KEYS = {
+    "base_syscalls": "the probe attaches what rules and state need",
+    "buffered_outputs": "alerts are always written at once",
+    "capture": "this version records no captures",
+    "config_files": "this version reads one file, given by -c",
     "engine": "the probe needs no choice of engine; its settings are under probe",
     "falco_libs": "the state sizes itself",
     "file_output": "this version writes to stdout_output and gRPC only",
     "grpc_output": "grpc.socket turns the stream on and off",
     "http_output": "this version writes to stdout_output and gRPC only",
     "libs_logger": "log_level covers all of Lanner",
+    "log_stderr": "the log is always on standard error",
+    "log_syslog": "the log is always on standard error",
     "load_plugins": "container facts are built in; plugins are not loaded",
+    "metrics": "metrics are always on, at /metrics of http.listen",
     "output_timeout": "outputs never block each other; shutdown_timeout bounds the end",
     "plugins": "container facts are built in; plugins are not loaded",
     "program_output": "this version writes to stdout_output and gRPC only",
     "syscall_event_drops": "drops are always counted in lanner_events_dropped_total",
+    "syscall_event_timeouts": "an idle kernel is no error",
     "syslog_output": "this version writes to stdout_output and gRPC only",
+    "watch_config_files": "rules are loaded again on SIGHUP and by POST /-/reload",
     "webserver": "the address is http.listen, health and metrics are always on",
 }
 """Keys of falco.yaml that mean nothing here -> what to know instead."""
@@ -132,7 +141,7 @@ class ProbeSection(Section):
 
     enabled: bool = Field(default=True, description="Watch this machine's kernel.")
     ring_size: Size = Field(
-        default=16 * 2**20,
+        default=8 * 2**20,
         ge=4096,
         le=2**31,
         description="Ring buffer; rounded up to a power of two.",

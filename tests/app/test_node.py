@@ -201,3 +201,12 @@ def test_unknown_paths_and_methods_are_refused(running, path) -> None:
     running.start()
 
     assert fetch(f"{running.url}{path}")[0] in (404, 405)
+
+
+def test_the_end_of_the_source_ends_the_node(running) -> None:
+    """A source that ends by itself, as a capture does, ends the node with status 0."""
+    running.start()
+    running.source.push(make_event("openat"))
+    running.source.is_ended = True
+
+    assert running.join() == 0
