@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from exporter.errors import DecodeError
-from exporter.events.event import ParamDecoder
+from exporter.events.event import Event, ParamDecoder
 from exporter.events.table import EventType, load_event_table
 
 ByteOrder = Literal["little", "big"]
@@ -244,6 +244,16 @@ def decoder_for(
 def capture_decoders(event: EventType, byteorder: ByteOrder = "little") -> Sequence[ParamDecoder]:
     """One decoder a parameter for events of captures (their flags hold PPM values already)."""
     return tuple(decoder_for(param.type, byteorder, param.table) for param in event.params)
+
+
+def decode_all(event: Event) -> list[Any]:
+    """Values of all parameters in order, None where one is empty; as many as the type has."""
+    values = [
+        decode(data) if data else None
+        for decode, data in zip(event.decoders, event.raw, strict=False)
+    ]
+    missing = len(event.type.params) - len(values)
+    return values + [None] * missing if missing > 0 else values
 
 
 def encode_param(kind: str, value: Any, byteorder: ByteOrder = "little", table: str = "") -> bytes:

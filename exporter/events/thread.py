@@ -20,7 +20,7 @@ class ThreadFlags(IntFlag):
     ACTIVE = 1 << 19
     PIPE_SRC = 1 << 21
     PIPE_DST = 1 << 22
-    CLONE_INVERTED = 1 << 28
+    CLONE_INVERTED = 1 << 16
     IS_MAIN_THREAD = 1 << 30
 
 

@@ -5,11 +5,12 @@ Source: spec/state-tracking.md section 2.
 """
 
 from collections.abc import Mapping
+from copy import copy
 
 from exporter.events.event import Event
-from exporter.events.params import split_strings
+from exporter.events.params import decode_all, split_strings
 from exporter.events.table import load_event_table
-from exporter.events.thread import Thread
+from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.state.execve import parse_cgroups
 from exporter.state.tables import RECENT_EXIT_NS, Handler, Tables, copy_fds
 
@@ -22,12 +23,6 @@ CLONE_NEWPID = _FLAGS["CLONE_NEWPID"]
 CLONE_CHILD_IN_PIDNS = _FLAGS["CLONE_CHILD_IN_PIDNS"]
 CLONE_NEWUSER = _FLAGS["CLONE_NEWUSER"]
 _NOT_FROM_CALLER = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID | _FLAGS["CLONE_PARENT"]
-
-_INHERITED = (
-    "exepath", "exe_writable", "exe_upper_layer", "exe_lower_layer", "exe_from_memfd", "exe_ino",
-    "exe_ino_ctime_ns", "exe_ino_mtime_ns", "root", "sid", "vpgid", "pgid", "tty", "loginuid",
-    "cap_inheritable", "cap_permitted", "cap_effective", "mntns",
-)  # fmt: skip
 
 
 def on_clone(tables: Tables, event: Event) -> None:
@@ -67,25 +62,15 @@ def _caller_side(tables: Tables, event: Event, child_tid: int) -> None:
         if known.flags & CLONE_INVERTED or _is_fresh_live(known, event):
             return
         tables.threads.drop(known)
-    child = Thread(tid=child_tid, flags=flags)
-    if flags & CLONE_THREAD:
-        child.pid = caller.pid
-        child.ptid = caller.ptid
-        child.flags |= CLONE_FILES
-        child.lastexec_ts_ns = caller.lastexec_ts_ns
-    else:
-        child.pid = child_tid
-        child.ptid = caller.tid
-    child.vtid = child.tid
-    child.vpid = child.pid
-    if was_valid:
-        _inherit(tables, caller, child)
-        _describe(event, child)
-    else:
-        _describe(event, child)
+    is_thread = flags & CLONE_THREAD != 0
+    child = _born_of(tables, caller, is_thread=is_thread) if was_valid else Thread(tid=child_tid)
+    child.tid = child.vtid = child_tid
+    child.flags = flags | CLONE_FILES if is_thread else flags
+    child.pid = child.vpid = caller.pid if is_thread else child_tid
+    child.ptid = caller.ptid if is_thread else caller.tid
+    _describe(event, child)
+    if not was_valid:
         caller.exe, caller.comm, caller.args = child.exe, child.comm, child.args
-    if event.live is not None:
-        child.cgroup_id = caller.cgroup_id
     child.clone_ts_ns = event.ts_ns
     child.pidns_init_start_ts_ns = tables.host.boot_ts_ns
     tables.threads.add(child)
@@ -98,16 +83,16 @@ def _child_side(tables: Tables, event: Event) -> None:
             event.thread = known
             return
         tables.threads.drop(known)
-    child = Thread(tid=event.tid, flags=(event.param(15) or 0) | CLONE_INVERTED)
-    _fill_ids(child, event)
-    is_thread = bool(child.flags & CLONE_THREAD)
-    if is_thread:
-        child.flags |= CLONE_FILES
-    template = tables.host.threads.get(child.pid if is_thread else child.ptid)
+    flags = (event.param(15) or 0) | CLONE_INVERTED
+    is_thread = flags & CLONE_THREAD != 0
+    template = tables.host.threads.get(event.param(4 if is_thread else 5) or -1)
     if template is not None and template.is_valid:
-        _inherit(tables, template, child)
-        if is_thread:
-            child.lastexec_ts_ns = template.lastexec_ts_ns
+        child = _born_of(tables, template, is_thread=is_thread)
+        child.tid = event.tid
+    else:
+        child = Thread(tid=event.tid)
+    child.flags = flags | CLONE_FILES if is_thread else flags
+    _fill_ids(child, event)
     _describe(event, child)
     if is_thread and (template is None or not template.is_valid):
         _fill_leader(tables, child, template)
@@ -147,37 +132,50 @@ def _fill_leader(tables: Tables, child: Thread, leader: Thread | None) -> None:
     tables.threads.link(leader)
 
 
-def _inherit(tables: Tables, source: Thread, child: Thread) -> None:
-    for name in _INHERITED:
-        setattr(child, name, getattr(source, name))
-    if child.flags & CLONE_THREAD:
-        return
+def _born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
+    """A copy of the thread that made it, without what only an event of its own can tell."""
+    child = copy(source)
+    child.children = 0
+    child.reaper_tid = 0
+    child.is_dead = False
+    child.seen_ns = 0
+    child.fds = {}
+    if tables.procfs is None:
+        # In captures the container is decided by the child's own event, not before.
+        child.container_id = b""
+        child.pod_uid = b""
+        child.category = ""
+    if is_thread:
+        child.cwd = b""
+        child.env = ()
+        return child
+    child.start_boottime_ns = 0
+    child.lastexec_ts_ns = 0
     main = tables.leader(source) or source
-    if tables.keep_fds:
-        child.fds = copy_fds(main)
     child.cwd = main.cwd
     child.env = main.env
+    if tables.keep_fds:
+        child.fds = copy_fds(main)
+    return child
 
 
 def _describe(event: Event, child: Thread) -> None:
     """What the event itself tells of the new thread."""
-    exe = event.param(1)
+    values = decode_all(event)
+    exe, comm = values[1], values[13]
     child.exe = exe if exe is not None else b"<NA>"
-    child.args = split_strings(event.raw[2]) if len(event.raw) > 2 else ()
-    comm = event.param(13)
+    child.args = split_strings(values[2] or b"")
     child.comm = child.exe if comm is None else comm
-    child.fdlimit = event.param(7) if event.param(7) is not None else -1
-    child.pfmajor = event.param(8) or 0
-    child.pfminor = event.param(9) or 0
-    child.vmsize_kb = event.param(10) or 0
-    child.vmrss_kb = event.param(11) or 0
-    child.vmswap_kb = event.param(12) or 0
-    child.cgroups = parse_cgroups(event, 14)
-    uid, gid = event.param(16), event.param(17)
-    if uid is not None:
-        child.uid = uid
-    if gid is not None:
-        child.gid = gid
+    child.fdlimit = -1 if values[7] is None else values[7]
+    child.pfmajor = values[8] or 0
+    child.pfminor = values[9] or 0
+    child.vmsize_kb = values[10] or 0
+    child.vmrss_kb = values[11] or 0
+    child.vmswap_kb = values[12] or 0
+    child.cgroups = parse_cgroups(values[14] or b"")
+    uid, gid = values[16], values[17]
+    child.uid = UNKNOWN_ID if uid is None else uid
+    child.gid = UNKNOWN_ID if gid is None else gid
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -4,9 +4,11 @@ Source: spec/state-tracking.md section 3.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
 from exporter.events.event import Event
-from exporter.events.params import split_strings
+from exporter.events.params import decode_all, split_strings
 from exporter.events.paths import AT_FDCWD, concatenate, with_slash, working_directory
 from exporter.events.table import load_event_table
 from exporter.events.thread import Thread, ThreadFlags
@@ -18,16 +20,21 @@ _NAME_CHANGED = dict(_TABLES["clone_flags"])["NAME_CHANGED"]
 _CLONE_INVERTED = dict(_TABLES["clone_flags"])["CLONE_INVERTED"]
 _AT_EMPTY_PATH = dict(_TABLES["execveat_flags"])["AT_EMPTY_PATH"]
 
-_KEPT_FLAGS = (
-    ThreadFlags.PIPE_SRC | ThreadFlags.PIPE_DST | ThreadFlags.IS_MAIN_THREAD
-) | _CLONE_INVERTED
+_KEPT_FLAGS = int(
+    ThreadFlags.PIPE_SRC | ThreadFlags.PIPE_DST | ThreadFlags.IS_MAIN_THREAD | _CLONE_INVERTED
+)
+_NEW_FLAGS = int(ThreadFlags.ACTIVE | _NAME_CHANGED)
+_WRITABLE, _UPPER = _FLAGS["EXE_WRITABLE"], _FLAGS["EXE_UPPER_LAYER"]
+_LOWER, _MEMFD = _FLAGS["EXE_LOWER_LAYER"], _FLAGS["EXE_FROM_MEMFD"]
 
 
-def parse_cgroups(event: Event, index: int) -> tuple[tuple[bytes, bytes], ...]:
-    """(subsystem, path) pairs of a cgroups parameter, `name=path` strings."""
-    if index >= len(event.raw):
-        return ()
-    pairs = (item.partition(b"=") for item in split_strings(event.raw[index]))
+@lru_cache(maxsize=1024)
+def parse_cgroups(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """(subsystem, path) pairs of a cgroups parameter, `name=path` strings.
+
+    Remembered, because processes come by the thousand and cgroups by the dozen.
+    """
+    pairs = (item.partition(b"=") for item in split_strings(data))
     return tuple((name, path) for name, _, path in pairs)
 
 
@@ -36,82 +43,79 @@ def on_execve(tables: Tables, event: Event) -> None:
     thread = event.thread
     if thread is None or event.param(0) != 0:
         return
+    values = decode_all(event)
     thread.is_dead = False
-    was_placeholder = not thread.is_valid
-    exe = event.param(1)
+    exe, comm, pid = values[1], values[13], values[4]
     thread.exe = b"<NA>" if exe is None else exe
     thread.lastexec_ts_ns = event.ts_ns
-    comm = event.param(13)
     thread.comm = thread.exe if comm is None else comm
-    thread.args = split_strings(event.raw[2]) if len(event.raw) > 2 else ()
-    pid = event.param(4)
-    if was_placeholder:
+    thread.args = split_strings(values[2] or b"")
+    if not thread.is_valid:
         thread.pid = thread.tid if pid is None else pid
-        thread.ptid = event.param(5) if event.param(5) is not None else -1
+        thread.ptid = -1 if values[5] is None else values[5]
         thread.vtid, thread.vpid = thread.tid, thread.pid
         tables.threads.link(thread)
     elif pid is not None and pid != thread.pid:
         tables.threads.drop(thread)
         thread.pid = pid
         tables.threads.add(thread)
-    _set_process_facts(event, thread)
-    _set_image_facts(tables, event, thread)
+    _set_process_facts(values, thread)
+    _set_image_facts(values, thread)
+    # The stored enter event must be looked at with the working directory of before the exec.
+    thread.exepath = _path_from_enter(tables, event) if values[27] is None else values[27]
     if tables.keep_fds:
         for number in [number for number, fd in thread.fds.items() if fd.is_cloexec]:
             del thread.fds[number]
-    thread.flags = (thread.flags & _KEPT_FLAGS) | ThreadFlags.ACTIVE | _NAME_CHANGED
+    thread.flags = (thread.flags & _KEPT_FLAGS) | _NEW_FLAGS
     tables.threads.remove_others(thread)
     tables.set_container(thread)
     tables.users.ensure(thread, event.ts_ns)
 
 
-def _set_process_facts(event: Event, thread: Thread) -> None:
+def _set_process_facts(values: list[Any], thread: Thread) -> None:
     """Limits, memory, environment, cgroups, terminal, ids, capabilities."""
-    for index, name in (
-        (7, "fdlimit"),
-        (8, "pfmajor"),
-        (9, "pfminor"),
-        (10, "vmsize_kb"),
-        (11, "vmrss_kb"),
-        (12, "vmswap_kb"),
-        (16, "tty"),
-        (17, "vpgid"),
-        (18, "loginuid"),
-        (26, "uid"),
-        (29, "gid"),
-    ):
-        value = event.param(index)
+    for index, name in _PROCESS_FACTS:
+        value = values[index]
         if value is not None:
             setattr(thread, name, value)
-    thread.env = split_strings(event.raw[15]) if len(event.raw) > 15 else ()
-    thread.cgroups = parse_cgroups(event, 14)
-    effective = event.param(22)
-    if effective is not None:
-        thread.cap_inheritable = event.param(20) or 0
-        thread.cap_permitted = event.param(21) or 0
-        thread.cap_effective = effective
-    pgid = event.param(28)
-    thread.pgid = -1 if pgid is None else pgid
+    thread.env = split_strings(values[15] or b"")
+    thread.cgroups = parse_cgroups(values[14] or b"")
+    if values[22] is not None:
+        thread.cap_inheritable = values[20] or 0
+        thread.cap_permitted = values[21] or 0
+        thread.cap_effective = values[22]
+    thread.pgid = -1 if values[28] is None else values[28]
 
 
-def _set_image_facts(tables: Tables, event: Event, thread: Thread) -> None:
-    trusted = event.param(27)
-    # The stored enter event must be looked at with the working directory of before the exec.
-    thread.exepath = trusted if trusted is not None else _path_from_enter(tables, event)
-    flags = event.param(19)
+_PROCESS_FACTS = (
+    (7, "fdlimit"),
+    (8, "pfmajor"),
+    (9, "pfminor"),
+    (10, "vmsize_kb"),
+    (11, "vmrss_kb"),
+    (12, "vmswap_kb"),
+    (16, "tty"),
+    (17, "vpgid"),
+    (18, "loginuid"),
+    (26, "uid"),
+    (29, "gid"),
+)
+"""Parameters that replace a fact when they are not empty."""
+
+
+def _set_image_facts(values: list[Any], thread: Thread) -> None:
+    flags = values[19]
     if flags is not None:
-        thread.exe_writable = bool(flags & _FLAGS["EXE_WRITABLE"])
-        thread.exe_upper_layer = bool(flags & _FLAGS["EXE_UPPER_LAYER"])
-        thread.exe_from_memfd = bool(flags & _FLAGS["EXE_FROM_MEMFD"])
-        thread.exe_lower_layer = bool(flags & _FLAGS["EXE_LOWER_LAYER"])
-    for index, name in (
-        (23, "exe_ino"),
-        (24, "exe_ino_ctime_ns"),
-        (25, "exe_ino_mtime_ns"),
-    ):
-        value = event.param(index)
-        if value is not None:
-            setattr(thread, name, value)
+        thread.exe_writable = flags & _WRITABLE != 0
+        thread.exe_upper_layer = flags & _UPPER != 0
+        thread.exe_from_memfd = flags & _MEMFD != 0
+        thread.exe_lower_layer = flags & _LOWER != 0
+    if values[23] is not None:
+        thread.exe_ino = values[23]
+    if values[24] is not None:
+        thread.exe_ino_ctime_ns = values[24]
+    if values[25] is not None:
+        thread.exe_ino_mtime_ns = values[25]
     ctime = thread.exe_ino_ctime_ns
     if thread.clone_ts_ns and ctime:
         thread.ctime_duration_proc_start_ns = thread.clone_ts_ns - ctime

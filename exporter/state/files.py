@@ -187,7 +187,7 @@ def _copy(tables: Tables, event: Event, old: int, new: int, *, is_cloexec: bool)
         return
     thread = event.thread
     if thread is not None and original.type == FdType.PIPE and new in {0, 1}:
-        thread.flags |= ThreadFlags.PIPE_DST if new == 0 else ThreadFlags.PIPE_SRC
+        thread.flags |= int(ThreadFlags.PIPE_DST if new == 0 else ThreadFlags.PIPE_SRC)
     tables.add_fd(event, new, structs.replace(original, is_cloexec=is_cloexec))
 
 
