@@ -5,6 +5,31 @@
 #define CSIGNAL 0xff
 #define CLONE_NEWTIME 0x80
 
+#define CLONE_VM 0x100
+#define CLONE_FS 0x200
+#define CLONE_FILES 0x400
+#define CLONE_SIGHAND 0x800
+#define CLONE_THREAD 0x10000
+
+static __always_inline bool is_thread(u64 task)
+{
+	return read_u32(task + OFF_TASK_PID) != read_u32(task + OFF_TASK_TGID);
+}
+
+/* The flags as far as the child itself shows them. */
+static __always_inline u64 flags_of_child(u64 child, u64 parent)
+{
+	u64 flags = 0;
+
+	if (is_thread(child))
+		flags |= CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+	if (read_u64(child + OFF_TASK_FILES) == read_u64(parent + OFF_TASK_FILES))
+		flags |= CLONE_FILES;
+	if (read_u64(child + OFF_TASK_FS) == read_u64(parent + OFF_TASK_FS))
+		flags |= CLONE_FS;
+	return flags;
+}
+
 int step_clone(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
@@ -17,7 +42,11 @@ int step_clone(struct bpf_raw_tracepoint_args *ctx)
 	if (s->ops & SYSCALL_CLONE_ARG)
 		flags = s->args[0] & ~(u64)CSIGNAL;
 	if (s->ops & SYSCALL_CLONE3_ARG) {
-		read_user(&flags, sizeof(flags), s->args[0]);
+		/* A new thread runs beside its maker, who may have reused that memory already. */
+		if (!s->ret && is_thread(s->task))
+			flags = flags_of_child(s->task, read_u64(s->task + OFF_TASK_LEADER));
+		else
+			read_user(&flags, sizeof(flags), s->args[0]);
 		flags &= ~(u64)(CSIGNAL & ~CLONE_NEWTIME);
 	}
 	s->aux = flags;

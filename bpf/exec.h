@@ -197,7 +197,8 @@ static __always_inline bool is_memfd(u64 dentry)
 
 static __always_inline u64 inode_time_ns(u64 seconds_at, u64 nanoseconds_at)
 {
-	return read_u64(seconds_at) * NSEC_PER_SEC + read_u32(nanoseconds_at);
+	/* Since 6.13 the top bit of the nanoseconds says that somebody has asked for the time. */
+	return read_u64(seconds_at) * NSEC_PER_SEC + (read_u32(nanoseconds_at) & 0x3fffffff);
 }
 
 /* tty to uid: parameters 16 to 26. */

@@ -2,10 +2,6 @@
 #pragma once
 
 #define __NR_clone 220 /* aarch64 */
-#define CLONE_VM 0x100
-#define CLONE_FILES 0x400
-#define CLONE_SIGHAND 0x800
-#define CLONE_THREAD 0x10000
 
 /* Why: keeps the set of processes in scope complete before a child runs its first instruction,
  * and stands for the child's side of clone where the child passes no system call exit (aarch64).
@@ -38,11 +34,7 @@ int hook_fork(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	s->task = child;
 	s->ret = 0;
-	s->aux = 0;
-	if (read_u32(child + OFF_TASK_PID) != read_u32(child + OFF_TASK_TGID))
-		s->aux |= CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
-	if (read_u64(child + OFF_TASK_FILES) == read_u64(parent + OFF_TASK_FILES))
-		s->aux |= CLONE_FILES;
+	s->aux = flags_of_child(child, parent);
 	w = start_writer(s, 0);
 	put_u64(&w, 0);
 	put_exe_and_args(&w);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -15,6 +16,8 @@ from exporter.sources.probe import compile_child
 from exporter.sources.probe.source_text import CFLAGS
 
 _TIMEOUT_SECONDS = 60.0
+_READABLE_DIRECTORY = 0o755
+_READABLE_FILE = 0o644
 
 
 class CompileError(ProbeError):
@@ -29,8 +32,10 @@ class CompileChild:
     """One short-lived process that holds LLVM. Started early, so that its start overlaps ours."""
 
     def __init__(self, kernel_source: Path) -> None:
-        # Lives as long as the child, so no `with`.
+        # Both live as long as the child, so no `with`.
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._source = tempfile.TemporaryDirectory(prefix="lanner-bpf-")
+        readable_copy(kernel_source, Path(self._source.name))
         ours, theirs = socket.socketpair()
         self._channel = ours
         ours.settimeout(_TIMEOUT_SECONDS)
@@ -39,7 +44,7 @@ class CompileChild:
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
-            env={"BCC_KERNEL_SOURCE": str(kernel_source), "PATH": os.environ.get("PATH", "")},
+            env={"BCC_KERNEL_SOURCE": self._source.name, "PATH": os.environ.get("PATH", "")},
         )
         theirs.close()
 
@@ -49,6 +54,7 @@ class CompileChild:
         self._process.kill()
         self._process.wait()
         self._stderr.close()
+        self._source.cleanup()
 
     def start(self, text: str) -> None:
         """Hand over the text; the child begins at once."""
@@ -105,6 +111,25 @@ class CompileChild:
             hint=f"please report this with the lines below\n{_last_lines(log)}",
             log=log,
         )
+
+
+def readable_copy(source: Path, target: Path) -> None:
+    """Copy the C files to a directory that everybody may read.
+
+    The child is nobody by the time clang opens them, and a checkout often lies below /root, which
+    only root may enter.
+    """
+    target.chmod(_READABLE_DIRECTORY)
+    for path in source.rglob("*"):
+        copy = target / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir(parents=True, exist_ok=True)
+            copy.chmod(_READABLE_DIRECTORY)
+        elif path.suffix in {".c", ".h"}:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.parent.chmod(_READABLE_DIRECTORY)
+            shutil.copyfile(path, copy)
+            copy.chmod(_READABLE_FILE)
 
 
 def _last_lines(log: str, count: int = 6) -> str:
