@@ -1,0 +1,31 @@
+"""What the unprivileged compiler gets to read."""
+
+import stat
+
+from exporter.sources.probe.launch import readable_copy
+
+
+def test_everybody_can_read_the_copy(tmp_path):
+    """Files of a checkout that only root may enter are copied with modes that let nobody in."""
+    source, target = tmp_path / "bpf", tmp_path / "copy"
+    (source / "include" / "linux").mkdir(parents=True, mode=0o700)
+    (source / "probe.c").write_text("int x;")
+    (source / "include" / "linux" / "types.h").write_text("typedef int t;")
+    (source / "notes.txt").write_text("not C")
+    for path in source.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    target.mkdir(mode=0o700)
+
+    readable_copy(source, target)
+
+    modes = {
+        str(path.relative_to(target)): stat.S_IMODE(path.stat().st_mode)
+        for path in target.rglob("*")
+    }
+    assert {
+        "probe.c": 0o644,
+        "include": 0o755,
+        "include/linux": 0o755,
+        "include/linux/types.h": 0o644,
+    } == modes
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
