@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,31 @@ Examples:
 _JSON_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-@click.group()
+_TOOLS = {
+    "test": "exporter.cli.rules_test:test",
+}
+
+
+class _RulesGroup(click.Group):
+    """The group; the modules of its bigger tools are loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the help text."""
+        return [*super().list_commands(ctx), *_TOOLS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        place = _TOOLS.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, name = place.split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_RulesGroup)
 def rules() -> None:
-    """Check and list rules files."""
+    """Check, list, explain, lint and test rules files."""
 
 
 def _files_argument(command: Callable[..., Any]) -> Callable[..., Any]:

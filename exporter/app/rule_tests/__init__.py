@@ -1,0 +1,1 @@
+"""Runs unit tests of rules (`lanner rules test`) and reports what they found."""
