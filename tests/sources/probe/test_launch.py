@@ -22,10 +22,10 @@ def test_everybody_can_read_the_copy(tmp_path):
         str(path.relative_to(target)): stat.S_IMODE(path.stat().st_mode)
         for path in target.rglob("*")
     }
-    assert {
+    assert modes == {
         "probe.c": 0o644,
         "include": 0o755,
         "include/linux": 0o755,
         "include/linux/types.h": 0o644,
-    } == modes
+    }
     assert stat.S_IMODE(target.stat().st_mode) == 0o755
