@@ -81,11 +81,11 @@ class Procfs:
             if not cmdline and not exepath:
                 return None
             return self._thread(base, comm, fields, cmdline, exepath)
-        except (FileNotFoundError, ProcessLookupError, NotADirectoryError, ValueError, IndexError):
-            # A file that ends early belongs to a process that ends, too.
-            self.counters.proc_gone += 1
         except PermissionError:
             self.counters.proc_denied += 1
+        except (OSError, ValueError, IndexError):
+            # No such file, no such process, or a file that ends early: the process has ended.
+            self.counters.proc_gone += 1
         return None
 
     def _thread(
