@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.events.event import Event
 from exporter.events.table import EventType, load_event_table
-from exporter.rules.emit import FunctionEmitter, Known, Namespace
+from exporter.rules.emit import FunctionEmitter, Namespace
 from exporter.rules.plan import FALSE, Plan
 from exporter.rules.ruleset import Rule, Ruleset
 from exporter.rules.runtime import NAMESPACE
@@ -151,9 +151,11 @@ def emit_function(
     match_all: bool,
 ) -> str:
     """Source of the function that tries rules in order."""
-    emitter = FunctionEmitter(plan, space, [node for _, node in parts])
-    known: Known = frozenset()
-    body: list[str] = ["    found = []"] if match_all else []
+    roots = [node for _, node in parts]
+    emitter = FunctionEmitter(plan, space, roots)
+    body, known = emitter.hoist(roots)
+    if match_all:
+        body.append("    found = []")
     for (place, node), rule in zip(parts, rules, strict=True):
         emitted = emitter.expression(node, known)
         body.append(f"    # {rule.name!a}")

@@ -25,6 +25,7 @@ from exporter.rules.plan import (
     TestNode,
     children_of,
 )
+from exporter.rules.sharing import affix_groups, count_references, hoisted_reads, is_affix_test
 from exporter.rules.transformers import function_of
 from exporter.rules.values import NETWORKS
 
@@ -94,7 +95,18 @@ class FunctionEmitter:
         self._emitted: set[int] = set()
         self._sizes: dict[int, int] = {}
         self._locals: dict[str, str] = {}
-        self.references = _count_references(plan, roots)
+        self.references = count_references(plan, roots)
+        self._guards = affix_groups(plan, roots)
+
+    def hoist(self, roots: Sequence[int]) -> tuple[list[str], Known]:
+        """Assignments of cheap fields that many rules look at, and the locals they set."""
+        lines = []
+        for read in hoisted_reads(self.plan, roots):
+            code, _ = self._read(read, _NONE, is_checked=False)
+            name = self._locals.setdefault(read.key, f"v_{len(self._locals)}")
+            self.maybe.add(name)
+            lines.append(f"    {name} = {code}")
+        return lines, frozenset(self.maybe)
 
     def expression(self, number: int, known: Known, depth: int = 0) -> Emitted:
         """The expression of a node at a place where the locals in `known` are set."""
@@ -162,11 +174,34 @@ class FunctionEmitter:
         return Emitted(code, now, stopped) if is_all else Emitted(code, stopped, now)
 
     def _test(self, test: Test, known: Known) -> Emitted:
+        if is_affix_test(test) and (test.left.key, test.op) in self._guards:
+            return self._guarded(test, known)
         left, name, after = self._operand(test.left, known, is_checked=True)
         if test.right is None:
             return Emitted(self._constant_test(test, left, name), after, after)
         right, _, after = self._operand(test.right, after)
         return Emitted(f"rt_compare({test.op!r}, {left}, {right})", after, after)
+
+    def _guarded(self, test: Test, known: Known) -> Emitted:
+        """A prefix or suffix test behind one that asks for those of all rules at once."""
+        key = (test.left.key, test.op)
+        guard = f"g_{list(self._guards).index(key)}"
+        name, after, code = self._locals.get(test.left.key, ""), known, guard
+        if guard not in known:
+            left, name, after = self._operand(test.left, known, is_checked=True)
+            whole = self.space.bind("affixes", self._guards[key], self._guards[key])
+            asked = f"{left} is not None and {name}.{test.op}({whole})"
+            after |= {guard}
+            if guard in self.maybe:
+                self.unset.add(guard)
+                code = f"({guard} if {guard} is not ... else ({guard} := ({asked})))"
+                # Whoever set the guard has read the value too.
+                after = known | {guard, name}
+            else:
+                self.maybe.add(guard)
+                code = f"({guard} := ({asked}))"
+        values = test.values if test.modifier else test.values[0]
+        return Emitted(f"({code} and {name}.{test.op}({values!r}))", after, after)
 
     def _constant_test(self, test: Test, left: str, name: str) -> str:
         if test.op == "exists":
@@ -255,22 +290,6 @@ class FunctionEmitter:
     def _helper_call(self, number: int) -> str:
         name = self.helpers.setdefault(number, f"part_{number}")
         return f"{name}(e)"
-
-
-def _count_references(plan: Plan, roots: Sequence[int]) -> Counter[int]:
-    """How often each node is used by the distinct nodes above it and by rules."""
-    references: Counter[int] = Counter(roots)
-    seen: set[int] = set()
-    pending = list(dict.fromkeys(roots))
-    while pending:
-        number = pending.pop()
-        if number in seen:
-            continue
-        seen.add(number)
-        for child in children_of(plan.nodes[number]):
-            references[child] += 1
-            pending.append(child)
-    return references
 
 
 def _is_expensive(test: Test) -> bool:

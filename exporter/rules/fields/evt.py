@@ -132,32 +132,36 @@ def _failed(event: Event) -> bool | None:
     return None if value is None else value < 0
 
 
-def _open_params(event: Event) -> tuple[int, int]:
-    """Flags and mode of the open family; zeros for other events and missing parameters."""
+def _open_flags(event: Event) -> int:
+    """Flags of the open family; 0 for other events and a missing parameter."""
     places = _OPEN_FLAGS.get(event.type.id)
-    if places is None:
-        return 0, 0
-    flags, mode = places
-    return event.param(flags) or 0, 0 if mode is None else event.param(mode) or 0
+    return 0 if places is None else event.param(places[0]) or 0
+
+
+def _open_mode(event: Event) -> int:
+    """Mode of the open family; 0 for other events and a missing parameter."""
+    places = _OPEN_FLAGS.get(event.type.id)
+    mode = None if places is None else places[1]
+    return 0 if mode is None else event.param(mode) or 0
 
 
 def _is_open_read(event: Event) -> bool:
-    return bool(_open_params(event)[0] & _O_RDONLY)
+    return bool(_open_flags(event) & _O_RDONLY)
 
 
 def _is_open_write(event: Event) -> bool:
-    return bool(_open_params(event)[0] & _O_WRONLY)
+    return bool(_open_flags(event) & _O_WRONLY)
 
 
 def _is_open_exec(event: Event) -> bool:
     if event.type.id in _CREAT_IDS:
         return bool((event.named_param("mode") or 0) & _ANY_EXEC_BIT)
-    flags, mode = _open_params(event)
-    return bool(flags & (_O_CREAT | _O_TMPFILE) and mode & _ANY_EXEC_BIT)
+    makes = _open_flags(event) & (_O_CREAT | _O_TMPFILE)
+    return bool(makes and _open_mode(event) & _ANY_EXEC_BIT)
 
 
 def _is_open_create(event: Event) -> bool:
-    flags = _open_params(event)[0]
+    flags = _open_flags(event)
     if flags & _O_F_CREATED:
         return True
     return bool(flags & _O_TMPFILE) and (result(event) or 0) >= 0

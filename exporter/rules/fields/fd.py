@@ -15,6 +15,7 @@ from exporter.events.text import type_char
 from exporter.rules.dns import RESOLVER
 from exporter.rules.fields.fd_facts import (
     CONNECTIONS,
+    FD_CODES,
     FILES,
     LISTENERS,
     both_ends,
@@ -22,7 +23,6 @@ from exporter.rules.fields.fd_facts import (
     client_end,
     creator_path,
     directory_of,
-    is_fd_event,
     is_local,
     local_end,
     protocol_name,
@@ -53,11 +53,11 @@ _FILE_LIKE = FILES | {FdType.DIRECTORY}
 
 
 def _no_fd(event_type: EventType) -> object:
-    return UNKNOWN if is_fd_event(event_type) else None
+    return UNKNOWN if event_type.code in FD_CODES else None
 
 
 def _is_readable(event: Event) -> bool:
-    return event.thread is not None and is_fd_event(event.type)
+    return event.thread is not None and event.type.code in FD_CODES
 
 
 def of_fd(read: Callable[[Fd], Any]) -> Reader:

@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.paths import absolute
-from exporter.events.table import EventType
+from exporter.events.table import EventType, load_event_table
 
 TYPE_NAMES: Mapping[FdType, bytes] = {
     FdType.FILE: b"file",
@@ -47,6 +47,11 @@ _L4_NAMES: Mapping[L4Proto, bytes] = {
 }
 _FD_FLAGS = frozenset({"EF_CREATES_FD", "EF_USES_FD", "EF_DESTROYS_FD"})
 
+FD_CODES = frozenset(
+    event.code for event in load_event_table().events if not _FD_FLAGS.isdisjoint(event.flags)
+)
+"""Codes of events that make, use or close a descriptor; fd fields are missing in all others."""
+
 # Path parameter of calls that make a descriptor, for fd.name when they fail.
 _CREATORS = {
     "PPME_SYSCALL_OPEN_X": 1,
@@ -63,11 +68,6 @@ _CHARS_BY_EVENT = {
     "signalfd": b"s", "signalfd4": b"s", "timerfd_create": b"t",
     "inotify_init": b"i", "inotify_init1": b"i",
 }  # fmt: skip
-
-
-def is_fd_event(event_type: EventType) -> bool:
-    """Whether events of this type make, use or close a descriptor; fd fields are missing else."""
-    return not _FD_FLAGS.isdisjoint(event_type.flags)
 
 
 def type_name(fd: Fd) -> bytes:
