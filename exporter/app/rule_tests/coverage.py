@@ -8,10 +8,13 @@ from collections.abc import Sequence
 
 from exporter.app.rule_tests.outcome import AtomCoverage, RuleCoverage
 from exporter.app.rule_tests.watch import Seen, Watcher
+from exporter.rules.event_index import ASYNC_TYPES
 from exporter.rules.ruleset import Rule
 from exporter.rules.testing.document import Case
 
-_NEVER = "evt.num"
+_GIVEN = {"evt.num": (True, False), "evt.type": (False,)}
+"""Fields -> answers that no test has to show: `evt.num = 0` is how rules files say "never", and
+events of other types do not reach a rule that names its own."""
 
 
 def cover(
@@ -34,8 +37,7 @@ def _cover_rule(
 ) -> RuleCoverage:
     watched = watcher.watched(rule)
     count = len(watched.atoms)
-    # `evt.num = 0` is how rules files say "never": no test can make it true.
-    was = [{True, False} if atom.field == _NEVER else set[bool]() for atom in watched.atoms]
+    was = [set(_GIVEN.get(atom.field, ())) for atom in watched.atoms]
     noticed = [False] * count
     positive = negative = 0
     for case, seen in tests:
@@ -43,7 +45,8 @@ def _cover_rule(
         is_expected = any(expected.rule == rule.name for expected in case.expected)
         positive += is_expected
         is_asserted = _asserts(case, rule.name)
-        negative += not is_expected and bool(looks) and is_asserted
+        is_near = any(record.code not in ASYNC_TYPES for record, _ in looks)
+        negative += not is_expected and is_near and is_asserted
         for record, look in looks:
             for index, value in watched.reached(look.values).items():
                 was[index].add(value)

@@ -105,8 +105,8 @@ def _value(use: FieldUse, item: Item) -> Any:
 
 def _one(use: FieldUse, text: str, item: Item) -> Any:
     try:
-        if use.type in NETWORKS:
-            return parse_address(text)
+        if use.type in NETWORKS or use.compare is Compare.DNS:
+            return parse_address(text)  # What checks of networks and host names look at.
         return parse_value(use.type, text)
     except ValueTextError as error:
         raise TestFileError(f"{use.text}: {error}", item.span) from None
@@ -128,7 +128,8 @@ def reads_given(operand: Operand) -> Operand:
 def _given_use(use: FieldUse) -> FieldUse:
     if use.field.name in _OWN_FIELDS and use.field.name != "evt.type":
         return use
-    each = None if use.each is None else _reader(use, as_tuple=True)
+    is_several = use.compare in _SEVERAL
+    each = None if use.each is None else _reader(use, as_tuple=is_several)
     return msgspec.structs.replace(use, read=_reader(use, as_tuple=False), each=each)
 
 
