@@ -154,8 +154,11 @@ def fd_text(fd: Fd) -> bytes:
 
 
 def absolute_time_text(ns: int) -> bytes:
-    """Local date and time with nanoseconds and zone."""
-    local = time.localtime(ns // _NS)
+    """Local date and time with nanoseconds and zone; the number itself past the calendar's end."""
+    try:
+        local = time.localtime(ns // _NS)
+    except (OverflowError, OSError):
+        return b"%d" % ns
     day = time.strftime("%Y-%m-%d %H:%M:%S", local)
     return f"{day}.{ns % _NS:09d} {time.strftime('%z', local)}".encode()
 

@@ -134,6 +134,11 @@ def test_absolute_time_is_a_local_date_with_nanoseconds():
     assert resolved == b""
 
 
+def test_times_past_the_calendar_are_numbers():
+    """A time that no calendar knows is shown as its number."""
+    assert text("ABSTIME", 1 << 100) == (b"%d" % (1 << 100), b"")
+
+
 def test_arg_is_the_resolved_text_where_there_is_one():
     """evt.arg shows the resolved text, else the raw one."""
     event = make_event("openat", params={"fd": 3, "dirfd": -100, "name": "/x"}, fd_name="/x")
