@@ -6,6 +6,7 @@ event to the rules that match it. The generated text is deterministic and can be
 """
 
 import linecache
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -231,4 +232,7 @@ def _load(text: str, name: str, values: dict[str, Any]) -> Any:
     filename = f"<lanner rules {next(_numbers)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     exec(compile(text, filename, "exec"), values)
-    return values[name]
+    function = values[name]
+    # Reloads would fill the cache for ever otherwise.
+    weakref.finalize(function, linecache.cache.pop, filename, None)
+    return function

@@ -7,7 +7,7 @@ certainly set at a place is known while the text is written, so most uses are pl
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,12 +64,16 @@ class Namespace:
 
     def bind(self, prefix: str, key: object, value: Any) -> str:
         """The name of a value; the same for the same key."""
+        return self.bind_made(prefix, key, lambda: value)
+
+    def bind_made(self, prefix: str, key: object, make: Callable[[], Any]) -> str:
+        """Like `bind`, for values that are made when their key is new."""
         name = self.names.get((prefix, key))
         if name is None:
             name = f"{prefix}_{self.counts[prefix]}"
             self.counts[prefix] += 1
             self.names[prefix, key] = name
-            self.values[name] = value
+            self.values[name] = make()
         return name
 
 
@@ -211,7 +215,7 @@ class FunctionEmitter:
             code = _inline_test(test, left, name, self.space)
         if code is not None:
             return code
-        predicate = self.space.bind("p", test.key, make_predicate(test))
+        predicate = self.space.bind_made("p", test.key, lambda: make_predicate(test))
         return f"({left} is not None and {predicate}({name}))"
 
     def _operand(

@@ -72,8 +72,8 @@ class Token:
 class OutputFormat:
     """A compiled template.
 
-    template: as written. field_names: the plain fields it reads, each once, in order; those inside
-    transformers included.
+    template: as written. uses, field_names: the plain fields it reads, each once, in order; those
+    inside transformers included.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class OutputFormat:
         prints_missing: bool,
     ) -> None:
         self.template = template
+        self.uses = tuple(uses)
         self.field_names = tuple(use.text for use in uses)
         self._pieces = pieces
         self._values = [(use.text, _json_reader(use)) for use in uses]
@@ -309,19 +310,28 @@ def text_reader(operand: Operand, *, is_base64: bool = False) -> Renderer:
     return render
 
 
-def _raw_argument_text(use: FieldUse, *, is_base64: bool) -> Renderer:
-    """The type and print format are those of the event's own parameter."""
-    name = str(use.arg)
+def _raw_argument_form(use: FieldUse, event: Event) -> tuple[T, PrintFormat]:
+    """Type and print format of the event's own parameter, not those the rule was checked with."""
+    param = event.type.params[event.type.param_index[str(use.arg)]]
+    return T(param.type), _FORMATS.get(param.format, PrintFormat.NA)
 
+
+def _raw_argument_text(use: FieldUse, *, is_base64: bool) -> Renderer:
     def render(event: Event) -> bytes | None:
         value = use.read(event)
         if value is None:
             return None
-        param = event.type.params[event.type.param_index[name]]
-        form = _FORMATS.get(param.format, PrintFormat.NA)
-        return value_text(value, T(param.type), form, is_base64=is_base64)
+        return value_text(value, *_raw_argument_form(use, event), is_base64=is_base64)
 
     return render
+
+
+def _raw_argument_json(use: FieldUse) -> Reader:
+    def read(event: Event) -> Any:
+        value = use.read(event)
+        return None if value is None else _json_value(value, *_raw_argument_form(use, event))
+
+    return read
 
 
 def value_text(value: Any, kind: T, form: PrintFormat, *, is_base64: bool = False) -> bytes:
@@ -351,6 +361,8 @@ def _json_reader(use: FieldUse) -> Reader:
     name = use.field.name
     if name in _NANOSECOND_FIELDS:
         return lambda event: event.ts_ns
+    if name == "evt.rawarg":
+        return _raw_argument_json(use)
     form = use.field.print_as
     if name.startswith(_INTEGER_PREFIXES):
         form = PrintFormat.DEC
