@@ -62,7 +62,8 @@ class Container:
         shutil.copy(BUSYBOX, self.root / "bin/busybox")
         for applet in APPLETS:
             (self.root / "bin" / applet).symlink_to("busybox")
-        # No applet of that name, but a program that starts under it.
+        # No applet of that name, but a program that starts under it. Scripts name programs by path
+        # where their name matters: this shell starts its own applets as /proc/self/exe.
         (self.root / "bin/apk").symlink_to("busybox")
         for name in SCRATCH:
             (self.root / name).mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,7 @@ class Stage:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     @property
@@ -71,10 +72,14 @@ class Stage:
         return answer
 
     def close(self) -> None:
-        """End the worker."""
+        """End the worker; after a test that failed half-way, also what it still runs."""
         with self._process as process:
             assert process.stdin
             process.stdin.close()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 class Lanner:

@@ -77,7 +77,7 @@ def test_program_in_the_writable_layer(stage, lanner, tmp_path):
     container = Container(tmp_path, overlay=True)
     since = len(lanner.lines)
     try:
-        script = "/bin/busybox true; cp /bin/busybox /opt/tool; /opt/tool true"
+        script = "/bin/busybox true; cp /bin/busybox /opt/busybox; /opt/busybox true"
         answer = stage.run(*container.command("/bin/sh", "-c", script))
     finally:
         container.remove()
@@ -85,4 +85,4 @@ def test_program_in_the_writable_layer(stage, lanner, tmp_path):
 
     assert [alert["rule"] for alert in alerts] == ["Dropped executable run in container"], answer
     assert alerts[0]["output_fields"]["proc.is_exe_upper_layer"] is True
-    assert alerts[0]["output_fields"]["proc.exepath"] == "/opt/tool"
+    assert alerts[0]["output_fields"]["proc.exepath"] == "/opt/busybox"

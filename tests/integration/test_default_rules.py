@@ -14,8 +14,11 @@ pytestmark = pytest.mark.container
 
 NET = """trap 'kill $httpd' EXIT
 ip link set lo up && ip addr add {address}/32 dev lo
-{busybox}httpd -p {address}:80 -p 80 -h {www} -f & httpd=$!
-until {busybox}wget -q -O /dev/null http://127.0.0.1/; do {busybox}usleep 10000; done
+{busybox}httpd -p 80 -h {www} -f & httpd=$!
+tries=0
+until {busybox}wget -q -O /dev/null http://127.0.0.1/; do
+  {busybox}usleep 10000; tries=$((tries + 1)); [ $tries -lt 500 ] || exit 1
+done
 """
 IN_CONTAINER = {"busybox": "", "www": "/www"}
 ON_HOST = {"busybox": "busybox ", "www": "{tmp}"}
@@ -137,8 +140,8 @@ CASES = {
     ),
     "token read": Case(
         "Service account token read by hand",
-        "cat /run/secrets/kubernetes.io/serviceaccount/token",
-        "cat /run/secrets/kubernetes.io/serviceaccount/ca.crt",
+        "/bin/cat /run/secrets/kubernetes.io/serviceaccount/token",
+        "/bin/cat /run/secrets/kubernetes.io/serviceaccount/ca.crt",
         where=Where.CONTAINER,
     ),
     "symbolic link": Case(
@@ -148,7 +151,7 @@ CASES = {
     ),
     "hard link": Case(
         "Link to a sensitive file",
-        "ln /etc/shadow /tmp/link",
+        "rm -f /tmp/link; ln /etc/shadow /tmp/link",
         "ln /etc/hostname /tmp/link",
         where=Where.CONTAINER,
     ),
@@ -167,8 +170,8 @@ CASES = {
     ),
     "netcat in a container": Case(
         "Outbound connection from unexpected program",
-        NET.format(address="10.9.9.9", **IN_CONTAINER) + "nc 10.9.9.9 80 < /dev/null",
-        NET.format(address="10.9.9.9", **IN_CONTAINER) + "nc 127.0.0.1 80 < /dev/null",
+        NET.format(address="10.9.9.9", **IN_CONTAINER) + "/bin/nc 10.9.9.9 80 < /dev/null",
+        NET.format(address="10.9.9.9", **IN_CONTAINER) + "/bin/nc 127.0.0.1 80 < /dev/null",
         where=Where.CONTAINER,
     ),
     "shell connects": Case(
@@ -231,6 +234,7 @@ def play(stage, container, programs, tmp_path):
             return stage.run(*container.command("/bin/sh", tty=True), tty=True, stdin=script + "\n")
         if where is Where.CONTAINER:
             return stage.run(*container.command("/bin/sh", "-c", script))
+        (tmp / "index.html").write_text("hello")
         file = tmp / "script"
         file.write_text(script)
         prefix = ["unshare", "-n"] if where is Where.HOST_NET else []

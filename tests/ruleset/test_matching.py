@@ -131,7 +131,7 @@ FIRES = {
     ],
     "Dropped executable run in container": [
         executed("tool", **INSIDE, exe_upper_layer=True),
-        executed("tool", **INSIDE, ctime_duration_pidns_start_ns=4),
+        executed("tool", **INSIDE, pidns_init_start_ts_ns=5, exe_ino_ctime_ns=9),
         executed("tool", **INSIDE, exepath="/dev/shm/tool"),
     ],
     "Package manager run in container": [executed("apk", "add", "curl", **INSIDE)],
@@ -213,6 +213,7 @@ SILENT = {
     "Dropped executable run in container": [
         executed("tool", **INSIDE),
         executed("tool", exe_upper_layer=True),
+        executed("tool", **INSIDE, pidns_init_start_ts_ns=9, exe_ino_ctime_ns=5),
         executed("tool", **INSIDE, exepath="/tmpfiles/tool"),
     ],
     "Package manager run in container": [
