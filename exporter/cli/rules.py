@@ -33,6 +33,7 @@ _JSON_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 _TOOLS = {
+    "explain": "exporter.cli.rules_explain:explain",
     "test": "exporter.cli.rules_test:test",
 }
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from exporter.errors import RuleError
@@ -40,6 +41,9 @@ _WIDTH = re.compile(r"[0-9]+")
 _NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
 _ARG = re.compile(r"""\[(?:"([^"]*)"|'([^']*)'|([^\]\["'\s]+))\]""")
 _CALL = re.compile(r"[a-z0-9]+\(")
+_CLOSING = re.compile(r"[)\]]")
+_MAX_BRACKETS = 64
+"""Brackets that are tried as the end of a transformer call."""
 
 Renderer = Callable[[Event], bytes | None]
 
@@ -237,7 +241,7 @@ def _longest_call(body: str, start: int, source: str) -> tuple[Operand, int] | N
     """A transformer call: the longest text up to a bracket that parses as one."""
     if _CALL.match(body, start) is None:
         return None
-    ends = [i + 1 for i in range(start, len(body)) if body[i] in ")]"]
+    ends = [match.end() for match in islice(_CLOSING.finditer(body, start), _MAX_BRACKETS)]
     for end in reversed(ends):
         try:
             node = parse_condition(f"{body[start:end]} exists")

@@ -1,0 +1,62 @@
+"""`lanner rules explain`: one rule as the engine sees it."""
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+
+from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
+from exporter.cli.options import config_options, read_config
+from exporter.errors import LannerError
+from exporter.rules.explain import explain as explain_rule
+from exporter.rules.explain import to_json, to_text
+from exporter.rules.loader import LoadReport, load_rules
+
+_EPILOG = """\b
+Examples:
+  lanner rules explain 'Write below etc'
+  lanner rules explain --json 'My rule' falco_rules.yaml my_rules.yaml | jq .fields
+"""
+
+
+@click.command(epilog=_EPILOG)
+@config_options
+@click.argument("rule")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("--json", "is_json", is_flag=True, help="One JSON object.")
+def explain(
+    *,
+    config_file: Path | None,
+    options: tuple[str, ...],
+    rule: str,
+    files: tuple[str, ...],
+    is_json: bool,
+) -> None:
+    """Show what a rule looks at, what its fields cost, and the Python that is made of it.
+
+    RULE is the name of a rule; FILE a rules file or a directory of them, Lanner's own rules without
+    any.
+    """
+    config = read_config(config_file, options)
+    report = load_rules(read_rule_files(files or config.rules_files), rule_options(config))
+    raise_errors(report)
+    loaded = {entry.name: entry for entry in report.ruleset.rules}
+    if rule not in loaded:
+        near = get_close_matches(rule, loaded, n=3, cutoff=0.4)
+        raise LannerError(
+            f'there is no rule "{rule}"',
+            hint=f"did you mean {' or '.join(map(repr, near))}?" if near else None,
+        )
+    found = explain_rule(loaded[rule], _warnings(report, rule))
+    click.echo(json.dumps(to_json(found)) if is_json else to_text(found))
+
+
+def _warnings(report: LoadReport, rule: str) -> list[str]:
+    """Load warnings inside the rule."""
+    return [
+        f"{warning.code}: {warning.message}"
+        for result in report.results
+        for warning in result.warnings
+        if any(place.item_name == rule for place in warning.context.locations)
+    ]
