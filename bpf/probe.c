@@ -42,6 +42,8 @@
 #include "process.h"
 #include "clone.h"
 #include "exec.h"
+#include "attach.h"
+#include "header.h"
 #include "finish.h"
 #include "hook_exec.h"
 #include "hook_fork.h"

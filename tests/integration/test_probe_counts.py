@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.events.table import event_type
+from exporter.sources.probe.ring import BATCH_RECORDS
 from tests.integration.probe_rig import Rig, of
 
 PRIME = 10_007
@@ -78,6 +79,20 @@ def test_losses_are_counted_exactly(storm):
     assert count.submitted + count.dropped == PRIME
     assert len(events) == count.submitted
     assert losses["openat", "ring_full"] == count.dropped
+
+
+def test_one_poll_takes_a_bounded_batch(storm):
+    """However much waits in the ring, one poll takes a bounded number, and nothing is lost."""
+    rig = Rig(syscalls=frozenset({"openat"}), procexit=False, ring_bytes=8 << 20)
+    try:
+        run_storm(rig, storm, PRIME)
+        sizes = [len(rig.source.poll(time.monotonic_ns())) for _ in range(PRIME // BATCH_RECORDS)]
+        rest = rig.source.drain()
+    finally:
+        rig.close()
+
+    assert sizes == [BATCH_RECORDS] * len(sizes)
+    assert sum(sizes) + len(rest) == PRIME
 
 
 def test_only_chosen_calls_are_reported():

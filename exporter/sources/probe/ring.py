@@ -10,6 +10,12 @@ from exporter.errors import ProbeError
 _SAMPLE_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
+BATCH_RECORDS = 1024
+"""Most records taken in one go; bounds memory and the time until the caller has its turn."""
+
+_BATCH_IS_FULL = -errno.ENOBUFS
+
+
 @cache
 def _libbpf() -> ctypes.CDLL:
     try:
@@ -51,7 +57,9 @@ class Ring:
                 self._batch.append(string_at(data, size))
             except Exception:  # noqa: BLE001
                 self.callback_errors += 1
-            return 0
+            # libbpf reads on for as long as producers keep the ring filled; a negative answer
+            # makes it return, with this record taken.
+            return 0 if len(self._batch) < BATCH_RECORDS else _BATCH_IS_FULL
 
         self._callback = _SAMPLE_CALLBACK(on_sample)  # must outlive the ring
         self._ring = self._lib.ring_buffer__new(map_fd, self._callback, None, None)
@@ -66,16 +74,23 @@ class Ring:
         return int(self._lib.ring_buffer__epoll_fd(self._ring))
 
     def take(self, timeout_ms: int) -> list[bytes]:
-        """Records that are there now, or the first to come within the time; may be empty."""
+        """Records that are there now, or the first to come within the time; may be empty.
+
+        At most BATCH_RECORDS; the others stay in the ring for the next call.
+        """
         result = int(self._lib.ring_buffer__poll(self._ring, timeout_ms))
-        if result < 0 and result != -errno.EINTR:
+        if result < 0 and result not in (-errno.EINTR, _BATCH_IS_FULL):
             raise ProbeError(f"cannot read the ring buffer: {os.strerror(-result)}", code="E_RING")
         return self._swap()
 
     def take_all(self) -> list[bytes]:
-        """Everything in the ring, without asking whether there is anything."""
-        self._lib.ring_buffer__consume(self._ring)
-        return self._swap()
+        """Everything that is in the ring now, in one list: for the end, when nothing is added."""
+        records: list[bytes] = []
+        while True:
+            result = int(self._lib.ring_buffer__consume(self._ring))
+            records += self._swap()
+            if result != _BATCH_IS_FULL:
+                return records
 
     def _swap(self) -> list[bytes]:
         batch, self._batch = self._batch, []
