@@ -156,9 +156,16 @@ def bind_check(check: Check | Exists, source: str) -> Test:
         key = f"{left.key} {op} val({right.key})"
         return Test(left, op, check.modifier, (), right, key, compare)
     values = _bind_values(left, op, check.right, source)
+    if _is_number_argument(left) and op in _MEMBERSHIP:
+        # The reference engine compares lengths it never set here: such a set has no member.
+        values = ()
     word = op if check.modifier is None else f"{op} {check.modifier}"
     key = f"{left.key} {word} {values!r}"
     return Test(left, op, check.modifier, values, None, key, compare)
+
+
+def _is_number_argument(left: Operand) -> bool:
+    return isinstance(left, Read) and left.use.field.name == "evt.rawarg" and left.type in NUMBERS
 
 
 def _compare(left: Operand) -> Compare:

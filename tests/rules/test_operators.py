@@ -97,6 +97,7 @@ def is_match(condition, event=None):
         ("evt.type.is.openat = 1", True),
         ("evt.dir = <", True),
         ("evt.is_open_read = false", True),
+        ("evt.rawarg.flags exists", False),
     ],
 )
 def test_operators_on_an_openat_by_cat(condition, expected):
@@ -160,6 +161,15 @@ SOCKET6 = Fd(
 def test_addresses_networks_and_ports(condition, expected):
     """Either-end fields look at both ends; families that differ are unequal."""
     assert expected == is_match(condition, make_event("connect", fd=SOCKET))
+
+
+def test_sets_of_raw_numbers_have_no_members():
+    """A raw numeric argument equals its value but is in no set, as in the reference engine."""
+    event = make_event("openat", params={"flags": 1})
+
+    assert is_match("evt.rawarg.flags = 1", event)
+    assert is_match("evt.rawarg.flags = 2 or evt.rawarg.flags = 1", event)
+    assert not is_match("evt.rawarg.flags in (1)", event)
 
 
 def test_ipv6_networks():

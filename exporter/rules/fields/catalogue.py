@@ -41,6 +41,9 @@ CLASSES: tuple[FieldClass, ...] = (
 )
 """Every field class, in the order names are resolved."""
 
+CONTAINER_EVENTS = frozenset({"container", "container_removed"})
+"""Asynchronous events that tell of containers."""
+
 _NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
 _INDEX = re.compile(r"[+-]?[0-9]+")
 _MAX_INDEX = 0xFFFFFFFFFFFFFFFF
@@ -79,7 +82,8 @@ def parameter_types() -> dict[str, ValueType]:
 def event_names() -> frozenset[str]:
     """Every name that `evt.type` can be compared with: event names and system call names."""
     events = {event.name for event in load_event_table().events}
-    return frozenset(events | {call.name for call in load_syscall_table().syscalls})
+    calls = {call.name for call in load_syscall_table().syscalls}
+    return frozenset(events | calls | CONTAINER_EVENTS)
 
 
 def find_field(name: str, arg: str | None, source: str) -> FieldUse | None:
