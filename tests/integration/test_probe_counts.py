@@ -58,6 +58,7 @@ def test_every_open_is_delivered_when_there_is_room(storm):
     assert len(mine) == PRIME
     assert counters.events[CODE].submitted == len(opens)
     assert counters.dropped == 0
+    assert counters.reasons["recursion"] == 0
     stamps = [event.kernel_ts_ns for event in mine]
     assert stamps == sorted(stamps)
 

@@ -12,6 +12,7 @@ import resource
 import struct
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 from exporter.errors import ProbeError
 
@@ -166,6 +167,18 @@ def _load(name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes") ->
         name.encode()[:15],
     )
     return _bpf(_PROG_LOAD, attributes)
+
+
+def read_missed_runs(program_fd: int) -> int:
+    """How often the kernel skipped the program because it was running on that CPU already.
+
+    0 on kernels that do not tell (before 5.12).
+    """
+    for line in Path(f"/proc/self/fdinfo/{program_fd}").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "recursion_misses":
+            return int(value)
+    return 0
 
 
 def attach(tracepoint: str, program_fd: int) -> int:

@@ -66,7 +66,8 @@ class ProbeSource:
         """Events lost so far, by (event name, reason); reasons that know no event have "".
 
         ring_full: the reader was too slow. ia32: 32-bit system calls, which are not decoded.
-        scratch_busy, no_step, scope_full: see bpf/maps.h. decode: `decode_errors`.
+        scratch_busy, no_step, scope_full: see bpf/maps.h. recursion: runs that the kernel skipped.
+        decode: `decode_errors`.
         """
         counters = self.probe.counters()
         losses: dict[tuple[str, str], int] = {("", "decode"): self.decode_errors}

@@ -290,6 +290,9 @@ class Probe:
             name: sum(struct.unpack(f"<{cpus}Q", self._read("reasons", index, 8 * cpus)))
             for index, name in enumerate(REASONS)
         }
+        reasons["recursion"] = sum(
+            kernel.read_missed_runs(self._programs[hook]) for hook in source_text.HOOKS
+        )
         return ProbeCounters(events, reasons)
 
     def _read(self, name: str, key: int, size: int) -> bytes:
