@@ -33,6 +33,7 @@ _JSON_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 _TOOLS = {
+    "lint": "exporter.cli.rules_lint:lint",
     "explain": "exporter.cli.rules_explain:explain",
     "test": "exporter.cli.rules_test:test",
 }
