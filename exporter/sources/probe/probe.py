@@ -176,18 +176,20 @@ class Probe:
         if options.procexit:
             events.add(PROCEXIT)
         self._codes = tuple(sorted(event_type(event).code for event in events))
-        directory = source_text.locate_bpf()
-        with Build(directory) as build:
-            types = btf.read_vmlinux(offsets.STRUCTS)
-            code = build.instructions(
-                source_text.build_text(directory, offsets.define_offsets(types))
-            )
-        constants = self._constants(types)
+        if options.scope_pid is not None:
+            scope.descendants(options.scope_pid)  # a wrong pid is told before seconds of compiling
+        # Maps come first: they show at once whether we have the privileges.
         kernel.lift_memory_limit()
         numbers = {}
         for number, (name, spec) in enumerate(self._map_specs().items(), start=1):
             self._maps[name] = kernel.create_map(spec[0], f"lanner_{name}", *spec[1:])
             numbers[number] = self._maps[name]
+        directory = source_text.locate_bpf()
+        with Build(directory) as build:
+            types = btf.read_vmlinux(offsets.STRUCTS)
+            constants = self._constants(types)
+            text = source_text.build_text(directory, offsets.define_offsets(types))
+            code = build.instructions(text)
         for name, instructions in code.items():
             placed = kernel.place(instructions, numbers, constants)
             self._programs[name] = kernel.load_program(name, placed)
