@@ -12,7 +12,7 @@ from exporter import __version__
 COMPATIBLE_VERSION = "0.44.1"
 ENGINE_VERSION = (0, 63, 0)
 DRIVER_SCHEMA_VERSION = "4.5.1"
-DRIVER_API_VERSION = "8.0.0"
+DRIVER_API_VERSION = "10.1.0"
 
 
 class Versions(Struct, frozen=True, kw_only=True):
