@@ -16,24 +16,40 @@
 static __always_inline u64 file_of(u64 task, s32 fd)
 {
 	u64 fdt = read_u64(read_u64(task + OFF_TASK_FILES) + OFF_FILES_FDT);
+	u32 max;
+	u64 files;
+#if OFF_FDTABLE_FD == OFF_FDTABLE_MAX + 8
+	u64 head[2];
 
-	if (fd < 0 || (u32)fd >= read_u32(fdt + OFF_FDTABLE_MAX))
+	read_kernel(head, sizeof(head), fdt + OFF_FDTABLE_MAX);
+	max = head[0];
+	files = head[1];
+#else
+	max = read_u32(fdt + OFF_FDTABLE_MAX);
+	files = read_u64(fdt + OFF_FDTABLE_FD);
+#endif
+	if (fd < 0 || (u32)fd >= max)
 		return 0;
-	return read_u64(read_u64(fdt + OFF_FDTABLE_FD) + 8 * (u64)(u32)fd);
+	return read_u64(files + 8 * (u64)(u32)fd);
 }
 
 /* OPEN_UPPER_LAYER or OPEN_LOWER_LAYER for a file on overlayfs, else 0. The overlay keeps the
  * upper dentry right behind its embedded inode. */
-static __always_inline u32 overlay_layer(u64 inode)
+static __always_inline u32 overlay_layer_on(u64 inode, u64 super_block)
 {
 	u64 upper;
 
-	if (read_u64(read_u64(inode + OFF_INODE_SB) + OFF_SB_MAGIC) != OVERLAYFS_MAGIC)
+	if (read_u64(super_block + OFF_SB_MAGIC) != OVERLAYFS_MAGIC)
 		return 0;
 	upper = read_u64(inode + SIZEOF_INODE);
 	if (upper && read_u64(read_u64(upper + OFF_DENTRY_INODE) + OFF_INODE_INO))
 		return OPEN_UPPER_LAYER;
 	return OPEN_LOWER_LAYER;
+}
+
+static __always_inline u32 overlay_layer(u64 inode)
+{
+	return overlay_layer_on(inode, read_u64(inode + OFF_INODE_SB));
 }
 
 static __always_inline u32 device_of(u64 inode)

@@ -21,7 +21,7 @@ struct opened {
 
 static __always_inline void read_opened(struct scratch *s, struct opened *o)
 {
-	u64 inode;
+	u64 inode, super_block;
 
 	o->bits = 0;
 	o->dev = 0;
@@ -37,8 +37,9 @@ static __always_inline void read_opened(struct scratch *s, struct opened *o)
 	if (!s->ret)
 		return;
 	inode = read_u64(o->file + OFF_FILE_INODE);
-	o->bits |= overlay_layer(inode);
-	o->dev = device_of(inode);
+	super_block = read_u64(inode + OFF_INODE_SB);
+	o->bits |= overlay_layer_on(inode, super_block);
+	o->dev = device_number(read_u32(super_block + OFF_SB_DEV));
 	o->ino = read_u64(inode + OFF_INODE_INO);
 }
 
