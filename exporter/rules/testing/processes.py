@@ -1,5 +1,6 @@
 """Steps about processes and containers: who runs where, who starts what, who ends."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from exporter.rules.testing.world import BOOT_NS, INSTALLED_NS, Box, World, hex_
 
 _NS = 1_000_000_000
 _COMM_BYTES = 15
+_FULL_ID = re.compile(r"[0-9a-f]{64}")
+_MAX_WAIT = 1_000_000_000
 _IMAGE_KEYS = (
     "name", "exe", "argv0", "args", "env", "cwd", "uid", "gid", "loginuid", "tty", "container",
     "exe_flags", "exe_changed_after",
@@ -184,6 +187,8 @@ def on_container(world: World, item: Item) -> Iterator[Event]:
     """A container and what its runtime tells of it."""
     alias, body = _arguments(item, CONTAINER_KEYS)
     full_id = body["id"].text() if "id" in body else hex_id(alias)
+    if not _FULL_ID.fullmatch(full_id):
+        raise body["id"].error("64 hex digits")
     engine_name = body["engine"].text() if "engine" in body else "containerd"
     if engine_name not in _ENGINES:
         raise body["engine"].error(f"one of {', '.join(_ENGINES)}")
@@ -251,7 +256,10 @@ def on_user(world: World, item: Item) -> Iterator[Event]:
 
 def on_wait(world: World, item: Item) -> Iterator[Event]:
     """Time passes."""
-    world.now_ns += item.number("a number of seconds") * _NS
+    seconds = item.number("a number of seconds")
+    if not 0 <= seconds <= _MAX_WAIT:
+        raise item.error(f"a number of seconds up to {_MAX_WAIT}")
+    world.now_ns += seconds * _NS
     return iter(())
 
 

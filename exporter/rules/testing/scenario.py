@@ -63,6 +63,10 @@ def run_steps(steps: Sequence[Step]) -> Iterator[tuple[Step, Event]]:
             if error.span is None:
                 error.span = step.span
             raise
+        except OverflowError:
+            raise TestFileError(
+                f"a number does not fit what {step.name} can carry", step.span
+            ) from None
 
 
 def _call(world: World, step: Step) -> Iterator[Event]:
