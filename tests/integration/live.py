@@ -86,7 +86,12 @@ class Lanner:
     """One `lanner run`. Standard output and error are collected line by line with their times."""
 
     def __init__(
-        self, directory: Path, *options: str, config: str = "", command: list[str] | None = None
+        self,
+        directory: Path,
+        *options: str,
+        config: str = "",
+        command: list[str] | None = None,
+        env: dict[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.socket = directory / "lanner.sock"
@@ -112,7 +117,7 @@ class Lanner:
             stderr=subprocess.PIPE,
             text=True,
             errors="surrogateescape",
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (env or {}),
         )
         self._readers = [
             threading.Thread(target=self._read_lines, daemon=True),
