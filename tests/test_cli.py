@@ -214,3 +214,31 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
     assert process.returncode in (1, -signal.SIGPIPE)
     assert err == ""
+
+
+@pytest.mark.kernel
+def test_probe_compile_fills_the_cache_once(lanner, monkeypatch, tmp_path):
+    """The instructions for this kernel lie in the named directory, and are not made twice."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("LANNER_PROBE_CACHE", str(cache))
+
+    assert lanner("probe", "compile")[0] == 0
+    first = {path.name: path.stat().st_mtime_ns for path in cache.glob("*.probe")}
+    assert lanner("probe", "compile")[0] == 0
+
+    assert len(first) == 1
+    assert first == {path.name: path.stat().st_mtime_ns for path in cache.glob("*.probe")}
+
+
+def test_probe_compile_refuses_a_cache_that_others_can_write_to(lanner, monkeypatch, tmp_path):
+    """What is in the cache goes into the kernel, so a directory open to others is an error."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    monkeypatch.setenv("LANNER_PROBE_CACHE", str(cache))
+
+    status, _, err = lanner("probe", "compile")
+
+    assert status == 1
+    assert "E_CACHE" in err
+    assert "LANNER_PROBE_CACHE" in err

@@ -19,6 +19,7 @@ _COMMANDS = {
     "fields": "exporter.cli.fields:fields",
     "condition": "exporter.cli.condition:condition",
     "format": "exporter.cli.format:format_group",
+    "probe": "exporter.cli.probe:probe",
     "version": "exporter.cli.version:version",
 }
 _HELP = """Runtime security for Kubernetes in one process.

@@ -18,7 +18,7 @@ from msgspec import Struct
 from exporter.errors import ProbeError
 from exporter.events.table import event_type
 from exporter.sources.probe import btf, kernel, offsets, ring, scope, source_text
-from exporter.sources.probe.build import Build
+from exporter.sources.probe.build import Build, cache_directory
 from exporter.sources.probe.syscalls import (
     CALLS,
     EXECVE,
@@ -188,8 +188,7 @@ class Probe:
         with Build(directory) as build:
             types = btf.read_vmlinux(offsets.STRUCTS)
             constants = self._constants(types)
-            text = source_text.build_text(directory, offsets.define_offsets(types))
-            code = build.instructions(text)
+            code = build.instructions(_text(directory, types))
         for name, instructions in code.items():
             placed = kernel.place(instructions, numbers, constants)
             self._programs[name] = kernel.load_program(name, placed)
@@ -301,6 +300,25 @@ class Probe:
         if name not in self._maps:
             raise ProbeError("the probe is not open", code="E_CLOSED")
         return kernel.read_map(self._maps[name], struct.pack("<I", key), size)
+
+
+def precompile() -> bool:
+    """Put the instructions for this kernel into the cache, so that the next start is quick.
+
+    Needs no privileges beyond reading BTF. False when there is no cache to put them into.
+    Raises ProbeError.
+    """
+    check_kernel(platform.release())
+    if cache_directory() is None:
+        return False
+    directory = source_text.locate_bpf()
+    with Build(directory) as build:
+        build.instructions(_text(directory, btf.read_vmlinux(offsets.STRUCTS)))
+    return True
+
+
+def _text(directory: Path, types: btf.Btf) -> str:
+    return source_text.build_text(directory, offsets.define_offsets(types))
 
 
 _INITIAL_PIDNS = 0xEFFFFFFC
