@@ -152,6 +152,8 @@ def compile_format(
 
 def split_template(template: str, source: str) -> Iterator[str | Token]:
     """Literal texts and tokens of a template, without its leading `*`. Raises FormatError."""
+    if not template:
+        raise FormatError("empty formatting token")
     index = 1 if template.startswith("*") else 0
     while index < len(template):
         at = template.find("%", index)
@@ -201,8 +203,10 @@ def _token(body: str, start: int, source: str) -> Token:
     if digits is not None:
         if len(digits.group()) > 6 or int(digits.group()) > _MAX_WIDTH:
             raise FormatError(f"invalid formatting syntax: width {digits.group()} is too big")
-        width = int(digits.group())
         at = digits.end()
+        if at == len(body):
+            raise FormatError("invalid formatting syntax: formatting cannot end with a number")
+        width = int(digits.group()) or None  # Zero asks for no width.
     found = _longest_call(body, at, source) or _longest_field(body, at, source)
     if found is None:
         words = body[at:].split(maxsplit=1)

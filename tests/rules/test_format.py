@@ -36,7 +36,7 @@ def text(template, event=None, source="syscall"):
         ("*%proc.pid%proc.name", "1000cat"),
         ("*%10proc.name|", "cat       |"),
         ("*%2proc.name|", "ca|"),
-        ("*%0proc.name|", "|"),
+        ("*%0proc.name|", "cat|"),
         ("*%4proc.aname[3]|", "<NA>|"),
         ("*%toupper(proc.name)", "CAT"),
         ("*%len(proc.name) bytes", "3 bytes"),
@@ -71,6 +71,8 @@ def test_without_a_star_a_missing_value_suppresses_the_text():
     ("template", "message"),
     [
         ("100%", "invalid formatting syntax: formatting cannot end with a %"),
+        ("wide %10", "invalid formatting syntax: formatting cannot end with a number"),
+        ("", "empty formatting token"),
         ("100% of", "unknown filter: of"),
         ("%nothing.here x", "unknown filter: nothing.here"),
         ("%evt.arg", "unknown filter: evt.arg"),

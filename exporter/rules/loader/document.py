@@ -77,7 +77,7 @@ class Scalar(Node):
 
     def as_uint(self) -> int | None:
         """Unsigned 32-bit number: decimal, 0x hexadecimal or 0 octal; None for anything else."""
-        text = self.text.strip(" \t\n\r\v\f").removeprefix("+")
+        text = self.text.rstrip(" \t\n\r\v\f").removeprefix("+")
         try:
             if text.startswith("0") and text[1:].isdigit():
                 value = int(text, 8)

@@ -7,11 +7,13 @@ from exporter.rules.loader.results import Context, ItemType, LoadResult, Warning
 
 
 def read_exceptions(
-    item: Mapping, context: Context, result: LoadResult, *, is_append: bool
+    item: Mapping, context: Context, result: LoadResult, *, is_update: bool
 ) -> list[ExceptionItem]:
-    """The exceptions of a rule item; fields may be missing only when appending.
+    """The exceptions of a rule item.
 
-    Raises LoadError; warnings go to the result.
+    Whether fields may be missing is for who takes them to say. is_update: they are appended to or
+    replace those of a known rule, so it is odd when one brings no values. Raises LoadError;
+    warnings go to the result.
     """
     value = item.find("exceptions")
     if value is None or is_null(value):
@@ -22,7 +24,7 @@ def read_exceptions(
     found: list[ExceptionItem] = []
     names: set[str] = set()
     for node in value.items:
-        exception = _read_exception(node, context, where, result, is_append=is_append)
+        exception = _read_exception(node, context, where, result, is_update=is_update)
         if exception.name in names:
             result.add_warning(
                 WarningCode.EXCEPTION_NAME_NOT_UNIQUE,
@@ -35,14 +37,14 @@ def read_exceptions(
 
 
 def _read_exception(
-    node: Node, context: Context, exceptions: Context, result: LoadResult, *, is_append: bool
+    node: Node, context: Context, exceptions: Context, result: LoadResult, *, is_update: bool
 ) -> ExceptionItem:
     where = exceptions.inside(ItemType.EXCEPTION, node.mark)
     if not isinstance(node, Mapping):
         raise decode.shape_error("Rule exception must be a mapping", where)
     name = decode.text(node, "name", where)
     where = context.inside(ItemType.EXCEPTION, node.mark, name)
-    fields = node.find("fields") if is_append else decode.require(node, "fields", where)
+    fields = node.find("fields")
     comps = node.find("comps")
     exception = ExceptionItem(
         name,
@@ -60,7 +62,7 @@ def _read_exception(
             decode.entry(value, "", inner.inside(ItemType.EXCEPTION_VALUE, value.mark))
             for value in values.items
         ]
-    elif is_append:
+    elif is_update:
         result.add_warning(
             WarningCode.APPEND_NO_VALUES, "Overriding/appending exception with no values", where
         )

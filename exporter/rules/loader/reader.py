@@ -273,7 +273,7 @@ class _Reader:
             if item.find("condition") is not None:
                 update.condition = decode.text(item, "condition", context)
             if item.find("exceptions") is not None:
-                update.exceptions = read_exceptions(item, context, self._result, is_append=True)
+                update.exceptions = read_exceptions(item, context, self._result, is_update=True)
             self._collector.append_rule(update)
         elif all(item.find(key) is None for key in _RULE_REQUIRED):
             is_enabled = decode.boolean(item, "enabled", context)
@@ -308,7 +308,7 @@ class _Reader:
             rule.capture_duration_ms = decode.unsigned(item, "capture_duration", context)
         if item.find("tags") is not None:
             rule.tags = set(decode.strings(item, "tags", context))
-        rule.exceptions = read_exceptions(item, context, self._result, is_append=False)
+        rule.exceptions = read_exceptions(item, context, self._result, is_update=False)
         return rule
 
     @staticmethod
@@ -332,7 +332,7 @@ class _Reader:
                         context,
                     )
                 unlisted.discard(key)
-                self._read_into(update, item, key, is_append=word == "append")
+                self._read_into(update, item, key)
             if word == "append":
                 self._collector.append_rule(update)
             else:
@@ -344,7 +344,7 @@ class _Reader:
                 context.inside(ItemType.OVERRIDE, node.mark, key),
             )
 
-    def _read_into(self, update: RuleUpdate, item: Mapping, key: str, *, is_append: bool) -> None:
+    def _read_into(self, update: RuleUpdate, item: Mapping, key: str) -> None:
         context = update.context
         match key:
             case "condition":
@@ -356,9 +356,7 @@ class _Reader:
             case "tags":
                 update.tags = set(decode.strings(item, key, context))
             case "exceptions":
-                update.exceptions = read_exceptions(
-                    item, context, self._result, is_append=is_append
-                )
+                update.exceptions = read_exceptions(item, context, self._result, is_update=True)
             case "priority":
                 update.priority = decode.priority(item, context)
             case "enabled":

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import dropwhile
 
 from exporter.rules.loader.exceptions import quote_item
 from exporter.rules.loader.items import ListItem
@@ -97,7 +98,9 @@ def _compile(lists: Mapping[str, ListItem]) -> dict[str, CompiledList]:
             else:
                 items.append(item)
         used.update(references)
-        text = ", ".join(quote_item(item) for item in items)
+        # Empty items at the front leave no comma behind, as the reference builds the text.
+        shown = dropwhile(lambda item: not item, items)
+        text = ", ".join(quote_item(item) for item in shown)
         compiled[item_list.name] = CompiledList(
             item_list.name, items, text, tuple(dict.fromkeys(references))
         )

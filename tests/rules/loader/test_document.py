@@ -80,6 +80,8 @@ def test_booleans(text, value):
         ("0x_1", None),
         ("09", None),
         ("x", None),
+        ("' 26'", None),
+        ("'26 '", 26),
         ("٣", None),
     ],
 )

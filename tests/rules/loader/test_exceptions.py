@@ -65,6 +65,8 @@ def test_exceptions_are_taken_out_of_the_condition(compiled, exceptions, conditi
 
 
 REFUSED = [
+    ("{name: a}", "Rule exception item must have fields property with a list of fields"),
+    ("{name: a, values: [u]}", "Rule exception item must have fields property"),
     ("{name: a, fields: []}", "Rule exception item must have fields property"),
     ("{name: a, fields: }", "Rule exception item must have fields property"),
     ("{name: a, fields: [p.q], comps: [=, =]}", "Fields and comps lists must have equal length"),
@@ -140,6 +142,7 @@ NOT_APPENDED = [
     (more("{name: c, values: [v]}"), "Rule exception must have fields property"),
     (more("{name: c, fields: p.q}"), "Rule exception must have values property"),
     (more("{name: c, fields: [], values: [v]}", "replace"), "must have fields property"),
+    (more("{name: a, values: [v]}", "replace"), "must have fields property"),
 ]
 
 
@@ -151,6 +154,15 @@ def test_appending_has_rules(outcome, text, message):
     assert found is not None
     assert found[0] == VALIDATE
     assert message in found[1]
+
+
+@pytest.mark.parametrize("verb", ["append", "replace"])
+def test_bringing_no_values_is_odd(warnings_of, verb):
+    """An exception that is appended or replaced without values is told, a defined one is not."""
+    exception = "{name: a, fields: p.q}" if verb == "replace" else "{name: a}"
+
+    assert "LOAD_APPEND_NO_VALUES" in warnings_of(BASE, more(exception, verb))
+    assert "LOAD_APPEND_NO_VALUES" not in warnings_of(BASE)
 
 
 def test_list_names_in_values_are_expanded(compiled):

@@ -42,6 +42,12 @@ def test_names_between_delimiters_are_replaced(text, expected):
     assert expected == table(l=["x", "y"]).substitute(text)
 
 
+def test_empty_items_at_the_front_leave_no_comma():
+    """An item without text is text only behind others, as in the reference."""
+    assert "a in ( x )" == table(l=["", "", "x"]).substitute("a in (l)")
+    assert "a in ( x,  )" == table(l=["x", ""]).substitute("a in (l)")
+
+
 EMPTIED = [
     ("a in (l)", "a in (  )"),
     ("a in (b, l)", "a in (b  )"),
