@@ -140,7 +140,7 @@ def test_json_with_coverage(lanner, files):
         ("tests: []\nx: 1", 'test.yaml:2:1: error RULE_TEST_FILE: unknown key "x"'),
         (TESTS.replace("rules.yaml", "nowhere.yaml"), "LOAD_ERR_FILE_READ"),
         (TESTS.replace("[Shell]", "[Shel]"), 'there is no rule "Shel"'),
-        (TESTS.replace("spawn", "spwan"), 'unknown key "spwan"'),
+        (TESTS.replace("spawn", "spavn"), 'unknown key "spavn"'),
     ],
 )
 def test_wrong_files_give_status_2(lanner, files, text, error):

@@ -21,7 +21,8 @@ def text_report(outcome: Outcome) -> str:
     if outcome.coverage is not None:
         lines += [*_coverage_lines(outcome.coverage), ""]
     total, failed = len(outcome.cases), len(outcome.failed)
-    word = f"{failed} of {total} tests failed" if failed else f"{total} tests passed"
+    noun = "test" if total == 1 else "tests"
+    word = f"{failed} of {total} {noun} failed" if failed else f"{total} {noun} passed"
     lines.append(f"{word} in {outcome.seconds:.2f} s")
     return "\n".join(lines)
 

@@ -65,7 +65,7 @@ def test_its_neighbour_is_not(code):
 @pytest.mark.parametrize(
     "condition",
     [
-        "evt.type = close and proc.name in (abc, abd) and not proc.name startswith ab",
+        "evt.type = close and proc.name in (abc, abx) and not proc.name startswith ab",
         "evt.type = close and (proc.name = a and (fd.name = x and proc.name = b))",
         "evt.type = close and fd.num = 4 and fd.num > 9",
     ],
@@ -166,7 +166,8 @@ class TestShadowing:
 
 def test_places_are_those_of_the_items():
     """File, line and column from 1, in the order of the file."""
-    report = load_rules([RulesSource("r.yaml", rule("evt.type = close") + rule("user.uid = 1", "S"))])
+    text = rule("evt.type = close") + rule("user.uid = 1", "S")
+    report = load_rules([RulesSource("r.yaml", text)])
     findings = lint_rules(report)
 
     assert [(str(f.span), f.name) for f in findings] == [("r.yaml:7:3", "S")]

@@ -77,7 +77,7 @@ def case(text):
         (case("event: {}"), "2:5", "either expect or expect_none"),
         (case("event: {}\nexpect: []"), "4:13", "expect names no alert"),
         (case("event: {}\nexpect: [{output: x}]"), "4:14", "names no rule"),
-        (case("event: {}\nexpect: [{rule: x, outptu: y}]"), "4:24", 'unknown key "outptu"'),
+        (case("event: {}\nexpect: [{rule: x, outputt: y}]"), "4:24", 'unknown key "outputt"'),
         (case("event: {}\nexpect: [{rule: x, priority: loud}]"), "4:34", "expected one of"),
         (case("event: {}\nexpect_none: [[]]"), "4:19", "the name of a rule, found a list"),
         (case("event: {}\nexpect_none: false"), "4:18", "true or a list of rule names"),

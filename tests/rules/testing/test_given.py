@@ -73,7 +73,7 @@ def test_audit_events_need_no_type():
     ("text", "place", "message"),
     [
         ("{proc.name: x}", "1:1", "needs evt.type"),
-        ("{evt.type: opne}", "1:12", 'there is no event "opne"'),
+        ("{evt.type: opeen}", "1:12", 'there is no event "opeen"'),
         ("{evt.type: open, proc.nme: x}", "1:18", "there is no field proc.nme"),
         ("{evt.type: open, proc.pid: x}", "1:28", "proc.pid: x is not a valid number"),
         ("{evt.type: open, fd.sip: x}", "1:26", "fd.sip: unrecognized"),

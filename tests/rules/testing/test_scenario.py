@@ -185,7 +185,7 @@ def test_time_passes():
 @pytest.mark.parametrize(
     ("step", "place", "message"),
     [
-        ("opne: /x", "5:9", 'unknown key "opne"'),
+        ("opeen: /x", "5:9", 'unknown key "opeen"'),
         ("open: {pth: /x}", "5:16", 'unknown key "pth"'),
         ("open: {by: nobody, path: /x}", "5:20", 'there is no process "nobody"'),
         ("open: {path: /x, flags: O_NOPE}", "5:33", 'there is no flag "O_NOPE"'),
