@@ -1,13 +1,11 @@
 """Speed of rule matching: ns an event for about a hundred rules, against the plain interpreter.
 
-Prints one line a kind of event. Rules are of the shape users write: an event type, a macro for the
-kind of access, path or name lists, exclusions by program, container and ancestor. Run by
-`make bench`.
+Rules are of the shape users write: an event type, a macro for the kind of access, path or name
+lists, exclusions by program, container and ancestor.
 """
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto, Role
@@ -16,8 +14,11 @@ from exporter.rules.event_index import event_types
 from exporter.rules.parser import parse_condition
 from exporter.rules.priority import Priority
 from exporter.rules.ruleset import Rule, Ruleset
+from tests.bench.report import Row
 from tests.factories import make_event, make_thread
 from tests.rules.interpreter import matches
+
+TITLE = "matching (about a hundred rules, no match)"
 
 _READ = (
     "(evt.type in (open, openat, openat2) and evt.is_open_read=true and fd.typechar='f' "
@@ -129,14 +130,10 @@ def time_ns(call: Callable[[Event], object], event: Event, rounds: int) -> float
     return best
 
 
-def main() -> None:
-    """Print the table."""
+def run(*, quick: bool) -> Iterator[Row]:
+    """One row a kind of event that no rule matches, the usual case."""
     ruleset, engine, seconds = build()
-    count = len(ruleset.rules)
-    print(f"{count} rules compiled in {1000 * seconds:.0f} ms")
-    print(
-        f"{'event (no match)':<18} {'ns/event':>9} {'ns/rule':>8} {'interpreter':>12} {'ratio':>6}"
-    )
+    yield Row(f"compile {len(ruleset.rules)} rules", f"{1000 * seconds:.0f} ms")
     for name, event in sample_events().items():
         code = event.type.code
         tried = [rule for rule in ruleset.rules if code in rule.event_types]
@@ -146,14 +143,11 @@ def main() -> None:
                 matches(rule.ast, event)
 
         assert not engine.match(event)
-        fast = time_ns(engine.match, event, 20_000)
-        slow = time_ns(interpret, event, 200) if tried else 0.0
-        rules = max(len(tried), 1)
-        print(f"{name:<18} {fast:9.0f} {fast / rules:8.1f} {slow:12.0f} {slow / fast:6.1f}")
-    if "--source" in sys.argv:
-        function = engine.compiled.functions["syscall"][make_event("openat").type.code]
-        print(function.text)
-
-
-if __name__ == "__main__":
-    main()
+        fast = time_ns(engine.match, event, 2_000 if quick else 20_000)
+        slow = time_ns(interpret, event, 20 if quick else 200) if tried else 0.0
+        yield Row(
+            f"{name}: {len(tried)} rules tried",
+            f"{fast:,.0f} ns, {fast / max(len(tried), 1):.1f} a rule",
+            f"interpreter {slow:,.0f} ns: {slow / fast:.1f} x",
+            "10 x" if tried else "",
+        )
