@@ -57,7 +57,8 @@ def lint(
     else:
         for finding in found:
             click.echo(str(finding))
-        click.echo(f"{len(found)} findings" if found else "nothing found")
+        noun = "finding" if len(found) == 1 else "findings"
+        click.echo(f"{len(found)} {noun}" if found else "nothing found")
     sys.exit(1 if found and is_strict else 0)
 
 

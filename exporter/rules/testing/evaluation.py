@@ -109,9 +109,12 @@ class Watched:
             return look(branch)
         if branch.op == "not":
             return not self._decide(branch.children[0], look)
-        if branch.op == "and":
-            return all(self._decide(child, look) for child in branch.children)
-        return any(self._decide(child, look) for child in branch.children)
+        # One frame a level: conditions may nest some hundred deep.
+        stops_at = branch.op == "or"
+        for child in branch.children:
+            if self._decide(child, look) is stops_at:
+                return stops_at
+        return not stops_at
 
     def blockers(self, values: Sequence[bool]) -> list[int]:
         """Checks of the parts that keep the condition from being true; the fewest that do."""

@@ -218,7 +218,7 @@ TEXTS = ["x", "init", "0", "-1", "99999999999999999999", "/x", "~", "[a, b]", "{
          "1.2.3.4:5", "web", "O_RDWR", "''", "0x", "[]"]  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.builds(
