@@ -118,6 +118,7 @@ def test_other_rules_instead(lanner, files):
     status, out, _ = lanner("rules", "test", "-o", "rules[].disable.rule=Shell", test)
     assert status == 1
     assert "the rule is off" in out
+    assert "the rule is off" in lanner("rules", "test", "-o", "priority=error", test)[1]
 
 
 def test_json_with_coverage(lanner, files):
