@@ -4,9 +4,10 @@ A check only matters where the checks beside it leave it to decide: under `and` 
 be true, under `or` where they can be false. The event types of that place are what is looked at.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 from exporter.events.table import EventType, load_event_table
 from exporter.rules.ast import And, Check, Exists, Node, Not, Or
@@ -79,12 +80,12 @@ def always_decided(node: Node, source: str) -> list[Decided]:
 def _walk(node: Node, source: str, codes: frozenset[int]) -> Iterator[Decided]:
     match node:
         case And(children) | Or(children):
-            is_and = isinstance(node, And)
-            for child in children:
-                place = codes
-                for other in children:
-                    if other is not child and source == SYSCALL:
-                        place &= matched_types(other if is_and else Not(other))
+            places = (
+                _places(children, codes, is_and=isinstance(node, And))
+                if source == SYSCALL
+                else [codes] * len(children)
+            )
+            for child, place in zip(children, places, strict=True):
                 yield from _walk(child, source, place)
         case Not(child):
             yield from _walk(child, source, codes)
@@ -92,6 +93,17 @@ def _walk(node: Node, source: str, codes: frozenset[int]) -> Iterator[Decided]:
             found = _decide(node, source, codes)
             if found is not None:
                 yield found
+
+
+def _places(
+    children: Sequence[Node], codes: frozenset[int], *, is_and: bool
+) -> list[frozenset[int]]:
+    """For each child the event types on which all others leave it to decide."""
+    left_by = [matched_types(child if is_and else Not(child)) for child in children]
+    before = list(accumulate(left_by, frozenset.intersection, initial=codes))
+    after = list(accumulate(reversed(left_by), frozenset.intersection, initial=codes))
+    after.reverse()
+    return [before[index] & after[index + 1] for index in range(len(children))]
 
 
 def _decide(check: Check | Exists, source: str, codes: frozenset[int]) -> Decided | None:

@@ -1,6 +1,7 @@
 """Conditions that cannot mean what they say: contradictions, tautologies, repetitions."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from exporter.rules.ast import And, Check, Exists, Node, Not, Or, Value, ValueList, walk
 from exporter.rules.bind import Read, Test, bind_check
@@ -80,7 +81,13 @@ def bound(node: Node, source: str) -> tuple[Test, bool] | None:
     """The test of a check or a negated check, and whether it stands as it is; None for others."""
     is_plain = not isinstance(node, Not)
     inner = node.child if isinstance(node, Not) else node
-    return (bind_check(inner, source), is_plain) if isinstance(inner, Check) else None
+    return (_bind(inner, source), is_plain) if isinstance(inner, Check) else None
+
+
+@lru_cache(maxsize=4096)
+def _bind(check: Check, source: str) -> Test:
+    """The bound check; rules share macros, and every pair of rules is compared."""
+    return bind_check(check, source)
 
 
 def choices(test: Test) -> frozenset[object] | None:

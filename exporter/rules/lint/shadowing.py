@@ -7,11 +7,11 @@ conjuncts is implied by one conjunct of the later rule: the same check, a wider 
 
 from collections.abc import Sequence
 
-from exporter.rules.ast import And, Check, Node, Not, Or, walk
+from exporter.rules.ast import And, Check, Exists, Node, Not, Or, walk
 from exporter.rules.decided import own_types
 from exporter.rules.event_index import SYSCALL, EventIndexError, matched_types
 from exporter.rules.lint.conditions import bound, choices, flatten
-from exporter.rules.printer import print_condition
+from exporter.rules.printer import print_condition, print_operand
 from exporter.rules.ruleset import Rule
 
 _TYPE_FIELDS = frozenset({"evt.type", "syscall.type"})
@@ -25,6 +25,9 @@ class Shadows:
         self._parts = {rule.index: conjuncts(rule.ast) for rule in self._rules}
         self._texts = {
             index: frozenset(map(print_condition, parts)) for index, parts in self._parts.items()
+        }
+        self._fields = {
+            index: [_fields(part) for part in parts] for index, parts in self._parts.items()
         }
         self._types = {rule.index: own_types(rule.ast, rule.source) for rule in self._rules}
 
@@ -43,11 +46,17 @@ class Shadows:
         types = self._types[rule.index]
         if not types <= self._types[earlier.index]:
             return False
+        own_parts = list(zip(self._parts[rule.index], self._fields[rule.index], strict=True))
         return all(
             print_condition(part) in self._texts[rule.index]
             or _is_about_types(part, types, rule.source)
-            or any(implies(own, part, rule.source) for own in self._parts[rule.index])
-            for part in self._parts[earlier.index]
+            or any(
+                not fields.isdisjoint(own_fields) and implies(own, part, rule.source)
+                for own, own_fields in own_parts
+            )
+            for part, fields in zip(
+                self._parts[earlier.index], self._fields[earlier.index], strict=True
+            )
         )
 
 
@@ -55,6 +64,13 @@ def conjuncts(node: Node) -> list[Node]:
     """The parts that must all be true, without those that say `not never`."""
     parts = list(flatten(node)) if isinstance(node, And) else [node]
     return [part for part in parts if not _is_never_negated(part)]
+
+
+def _fields(node: Node) -> frozenset[str]:
+    """What the checks of a part look at; parts that share nothing imply nothing."""
+    return frozenset(
+        print_operand(inner.left) for inner in walk(node) if isinstance(inner, Check | Exists)
+    )
 
 
 def _is_never_negated(node: Node) -> bool:
@@ -80,7 +96,7 @@ def _is_about_types(node: Node, types: frozenset[int], source: str) -> bool:
 
 def implies(stronger: Node, weaker: Node, source: str) -> bool:
     """Whether one condition being true is enough for the other (false when not known)."""
-    if print_condition(stronger) == print_condition(weaker):
+    if stronger == weaker:
         return True
     if isinstance(stronger, Or):
         return all(implies(child, weaker, source) for child in stronger.children)
