@@ -42,6 +42,7 @@ def run_composed(config: Config, probe: OpeningProbe) -> int:
     log = start_log(config.log_level, config.log_format)
 
     async def serve() -> int:
+        """Compose inside the loop that will run the parts."""
         loop = asyncio.get_running_loop()
         node = Node(compose(config, probe, log), log)
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -239,6 +239,7 @@ class Node:
         """For SIGHUP: reload in the background; the outcome is logged and counted."""
 
         async def attempt() -> str | None:
+            """One reload; what went wrong has been logged and counted by then."""
             with contextlib.suppress(LannerError):
                 return await self.reload()
             return None

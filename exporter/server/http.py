@@ -47,6 +47,7 @@ def make_app(hooks: HttpHooks) -> Starlette:
     one_scrape = asyncio.Lock()
 
     async def metrics(request: Request) -> Response:
+        """The page, in the format and encoding that the scraper asks for."""
         headers = request.headers
         # One page at a time: ten scrapers at once would share one GIL with the hot thread.
         async with one_scrape:
@@ -61,18 +62,22 @@ def make_app(hooks: HttpHooks) -> Starlette:
         )
 
     async def healthz(_request: Request) -> Response:
+        """Alive: this answer is the proof."""
         return json_response({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
+        """200 when events are matched, else 503 with the reasons."""
         reasons = list(hooks.unready_reasons())
         if reasons:
             return json_response({"status": "not ready", "reasons": reasons}, status=503)
         return json_response({"status": "ok"})
 
     async def versions(_request: Request) -> Response:
+        """Versions under the keys that installers of rules read."""
         return json_response(hooks.versions)
 
     async def reload(_request: Request) -> Response:
+        """Load the rules again; 500 with the reason when the old set stays."""
         try:
             message = await hooks.reload()
         except LannerError as error:
