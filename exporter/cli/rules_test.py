@@ -1,6 +1,7 @@
 """`lanner rules test`: unit tests of rules."""
 
 import json
+import os.path
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,5 +122,5 @@ def _rules_of(file: RuleTestFile, given: Sequence[str], config: Config) -> tuple
         return tuple(given)
     if file.rules:
         base = Path(file.path).parent
-        return tuple(str((base / text).resolve()) for text, _ in file.rules)
+        return tuple(os.path.normpath(base / text) for text, _ in file.rules)
     return tuple(config.rules_files)

@@ -65,9 +65,7 @@ def present_in(operand: Operand, codes: frozenset[int]) -> bool:
 
 def own_types(node: Node, source: str) -> frozenset[int]:
     """Codes of the events a condition is about, without those that every rule gets."""
-    if source != SYSCALL:
-        return event_types(node, source)
-    found = matched_types(node)
+    found = matched_types(node) if source == SYSCALL else event_types(node, source)
     return found if found <= ASYNC_TYPES else found - ASYNC_TYPES
 
 
