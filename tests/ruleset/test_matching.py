@@ -131,7 +131,7 @@ FIRES = {
     ],
     "Dropped executable run in container": [
         executed("tool", **INSIDE, exe_upper_layer=True),
-        executed("tool", **INSIDE, pidns_init_start_ts_ns=5, exe_ino_ctime_ns=9),
+        executed("tool", **INSIDE, vpid=7, pidns_init_start_ts_ns=5, exe_ino_ctime_ns=9),
         executed("tool", **INSIDE, exepath="/dev/shm/tool"),
     ],
     "Package manager run in container": [executed("apk", "add", "curl", **INSIDE)],
@@ -213,7 +213,9 @@ SILENT = {
     "Dropped executable run in container": [
         executed("tool", **INSIDE),
         executed("tool", exe_upper_layer=True),
-        executed("tool", **INSIDE, pidns_init_start_ts_ns=9, exe_ino_ctime_ns=5),
+        executed("tool", **INSIDE, vpid=7, pidns_init_start_ts_ns=9, exe_ino_ctime_ns=5),
+        # A container in the host's pid namespace: when it started is not known.
+        executed("tool", **INSIDE, pidns_init_start_ts_ns=5, exe_ino_ctime_ns=9),
         executed("tool", **INSIDE, exepath="/tmpfiles/tool"),
     ],
     "Package manager run in container": [
