@@ -178,8 +178,8 @@ def to_text(explanation: Explanation) -> str:
         lines += ["", f"Generated for {', '.join(function.events)}:"]
         lines += [f"  {line}".rstrip() for line in function.text.splitlines()]
         lines += [f"  # {name} {text}" for name, text in function.names]
-    if not explanation.functions:
-        lines += ["", "No event can match this rule: nothing is generated."]
+    if not explanation.events:
+        lines += ["", "No event has the types that this rule asks for: it can never match."]
     if explanation.warnings:
         lines += ["", "Warnings:", *(f"  {warning}" for warning in explanation.warnings)]
     return "\n".join(lines)
