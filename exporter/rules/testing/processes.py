@@ -24,7 +24,18 @@ _IMAGE_KEYS = (
 )  # fmt: skip
 PROCESS_KEYS = ("as", "parent", *_IMAGE_KEYS)
 EXEC_KEYS = ("by", "result", *(key for key in _IMAGE_KEYS if key != "container"))
-CONTAINER_KEYS = ("as", "id", "name", "image", "engine", "pod", "pod_uid", "privileged", "labels")
+CONTAINER_KEYS = (
+    "as",
+    "id",
+    "name",
+    "image",
+    "engine",
+    "pod",
+    "pod_uid",
+    "privileged",
+    "host_pid",
+    "labels",
+)
 _ENGINES = {
     "docker": (ContainerType.DOCKER, "/system.slice/docker-{id}.scope"),
     "containerd": (ContainerType.CONTAINERD, "/system.slice/cri-containerd-{id}.scope"),
@@ -93,8 +104,9 @@ def on_process(world: World, item: Item) -> Iterator[Event]:
     image = read_image(body, alias)
     box = _box(world, body, parent)
     tid = world.new_pid()
-    start = BOOT_NS if box is None else box.start_ns
-    vtid = tid if box is None else box.processes
+    inside = None if box is None or box.has_host_pids else box
+    start = BOOT_NS if inside is None else inside.start_ns
+    vtid = tid if inside is None else inside.processes
     thread = Thread(
         tid=tid,
         pid=tid,
@@ -138,6 +150,7 @@ def on_spawn(world: World, item: Item) -> Iterator[Event]:
     alias, body = _arguments(item, PROCESS_KEYS)
     parent = world.thread(body.get("parent"))
     box = _box(world, body, parent)
+    inside = None if box is None or box.has_host_pids else box
     tid = world.new_pid()
     own = {
         "exe": parent.exe,
@@ -150,10 +163,10 @@ def on_spawn(world: World, item: Item) -> Iterator[Event]:
         "uid": parent.uid,
         "gid": parent.gid,
         "cgroups": _strings(b"%s=%s" % pair for pair in _cgroups(box)),
-        "vtid": tid if box is None else box.processes,
-        "vpid": tid if box is None else box.processes,
-        "pidns_init_start_ts": 0 if box is None else box.start_ns - BOOT_NS,
-        "flags": 0 if box is None else flag_table("clone_flags")[_CLONE_NEWPID_CHILD],
+        "vtid": tid if inside is None else inside.processes,
+        "vpid": tid if inside is None else inside.processes,
+        "pidns_init_start_ts": 0 if inside is None else inside.start_ns - BOOT_NS,
+        "flags": 0 if inside is None else flag_table("clone_flags")[_CLONE_NEWPID_CHILD],
     }
     told = {**own, "tid": parent.tid, "pid": parent.pid, "ptid": parent.ptid}
     told |= {"vtid": parent.vtid, "vpid": parent.vpid, "res": tid}
@@ -212,7 +225,9 @@ def on_container(world: World, item: Item) -> Iterator[Event]:
             "io.kubernetes.container.name": name,
         }
         cgroup = _POD_CGROUP.replace("{uid}", uid.replace("-", "_"))
-    box = Box(full_id, cgroup.replace("{id}", full_id), world.now_ns - 600 * _NS)
+    has_host_pids = "host_pid" in body and body["host_pid"].boolean()
+    start_ns = world.now_ns - 600 * _NS
+    box = Box(full_id, cgroup.replace("{id}", full_id), start_ns, has_host_pids)
     world.boxes[alias] = box
     told = {
         "id": full_id[:12],
@@ -225,6 +240,7 @@ def on_container(world: World, item: Item) -> Iterator[Event]:
         "imagetag": tag,
         "imagedigest": digest,
         "privileged": body["privileged"].boolean() if "privileged" in body else False,
+        "host_pid": has_host_pids,
         "labels": labels,
         "created_time": box.start_ns // _NS,
     }

@@ -28,11 +28,15 @@ STEP_NS = 1_000_000
 
 @dataclass(slots=True)
 class Box:
-    """A container of the scenario. processes: how many it has had."""
+    """A container of the scenario.
+
+    has_host_pids: it shares the machine's pid namespace. processes: how many it has had.
+    """
 
     id: str
     cgroup: str
     start_ns: int
+    has_host_pids: bool = False
     processes: int = 0
 
 

@@ -90,6 +90,13 @@ def test_container_engines(engine):
     assert last(steps, "%container.id %container.full_id") == f"0123456789ab {full_id}"
 
 
+def test_containers_with_the_machines_process_ids():
+    """Ids inside and outside are the same."""
+    steps = ["container: {as: c, host_pid: true}", "spawn: {name: a, container: c}"]
+
+    assert last(steps, "%proc.pid %proc.vpid %container.name") == "1000 1000 c"
+
+
 def test_files_changed_after_the_start_of_a_container():
     """What drift rules ask for."""
     steps = [
