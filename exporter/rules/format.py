@@ -242,9 +242,13 @@ def _find(name: str, arg: str | None, source: str) -> FieldUse | None:
 
 
 def _longest_call(body: str, start: int, source: str) -> tuple[Operand, int] | None:
-    """A transformer call: the longest text up to a bracket that parses as one."""
+    """A transformer call: the longest text up to a bracket that is one and compiles.
+
+    Brackets behind a call may be plain text: `%tolower(proc.name)[%proc.pid]`.
+    """
     if _CALL.match(body, start) is None:
         return None
+    wrong: ConditionError | None = None
     ends = [match.end() for match in islice(_CLOSING.finditer(body, start), _MAX_BRACKETS)]
     for end in reversed(ends):
         try:
@@ -256,7 +260,9 @@ def _longest_call(body: str, start: int, source: str) -> tuple[Operand, int] | N
         try:
             return bind_operand(node.left, source), end
         except ConditionError as error:
-            raise FormatError(error.message, error.hint) from None
+            wrong = wrong or error
+    if wrong is not None:
+        raise FormatError(f"unknown filter: {wrong.message}", wrong.hint)
     return None
 
 

@@ -40,6 +40,8 @@ def text(template, event=None, source="syscall"):
         ("*%4proc.aname[3]|", "<NA>|"),
         ("*%toupper(proc.name)", "CAT"),
         ("*%len(proc.name) bytes", "3 bytes"),
+        ("*%toupper(proc.name)[%proc.pid]", "CAT[1000]"),
+        ("*%toupper(proc.name)[x]", "CAT[x]"),
         ('*%join("-", (proc.name, proc.pid))!', "cat-1000!"),
         ("*%basename(fd.name)) x", "shadow) x"),
         ("*%evt.time", "22:13:20.123456789"),
@@ -77,6 +79,8 @@ def test_without_a_star_a_missing_value_suppresses_the_text():
         ("%nothing.here x", "unknown filter: nothing.here"),
         ("%evt.arg", "unknown filter: evt.arg"),
         ("%%", "unknown filter: %"),
+        ("%tolower(proc.pid)", "unknown filter: can't add field transformer: type 'INT64'"),
+        ("%tolower(foo.bar)", "unknown filter: filter_check called with nonexistent field"),
         ("%container.mount x", "unknown filter: container.mount"),
     ],
 )

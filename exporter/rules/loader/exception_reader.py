@@ -1,19 +1,22 @@
 """`exceptions:` of rules: YAML -> items (rule-language.md section 13)."""
 
+from typing import Literal
+
 from exporter.rules.loader import decode
 from exporter.rules.loader.document import Mapping, Node, Sequence, is_null
 from exporter.rules.loader.items import ExceptionItem
 from exporter.rules.loader.results import Context, ItemType, LoadResult, WarningCode
 
+Verb = Literal["define", "append", "replace"]
+
 
 def read_exceptions(
-    item: Mapping, context: Context, result: LoadResult, *, is_update: bool
+    item: Mapping, context: Context, result: LoadResult, verb: Verb
 ) -> list[ExceptionItem]:
     """The exceptions of a rule item.
 
-    Whether fields may be missing is for who takes them to say. is_update: they are appended to or
-    replace those of a known rule, so it is odd when one brings no values. Raises LoadError;
-    warnings go to the result.
+    verb: what the item does with them. Only a replacement must name its fields here; whether the
+    others need theirs is for the collector to say. Raises LoadError; warnings go to the result.
     """
     value = item.find("exceptions")
     if value is None or is_null(value):
@@ -24,7 +27,7 @@ def read_exceptions(
     found: list[ExceptionItem] = []
     names: set[str] = set()
     for node in value.items:
-        exception = _read_exception(node, context, where, result, is_update=is_update)
+        exception = _read_exception(node, context, where, result, verb)
         if exception.name in names:
             result.add_warning(
                 WarningCode.EXCEPTION_NAME_NOT_UNIQUE,
@@ -37,14 +40,14 @@ def read_exceptions(
 
 
 def _read_exception(
-    node: Node, context: Context, exceptions: Context, result: LoadResult, *, is_update: bool
+    node: Node, context: Context, exceptions: Context, result: LoadResult, verb: Verb
 ) -> ExceptionItem:
     where = exceptions.inside(ItemType.EXCEPTION, node.mark)
     if not isinstance(node, Mapping):
         raise decode.shape_error("Rule exception must be a mapping", where)
     name = decode.text(node, "name", where)
     where = context.inside(ItemType.EXCEPTION, node.mark, name)
-    fields = node.find("fields")
+    fields = decode.require(node, "fields", where) if verb == "replace" else node.find("fields")
     comps = node.find("comps")
     exception = ExceptionItem(
         name,
@@ -62,7 +65,7 @@ def _read_exception(
             decode.entry(value, "", inner.inside(ItemType.EXCEPTION_VALUE, value.mark))
             for value in values.items
         ]
-    elif is_update:
+    elif verb == "append":
         result.add_warning(
             WarningCode.APPEND_NO_VALUES, "Overriding/appending exception with no values", where
         )

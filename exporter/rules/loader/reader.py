@@ -15,7 +15,7 @@ from exporter.rules.loader.document import (
     is_null,
     read_documents,
 )
-from exporter.rules.loader.exception_reader import read_exceptions
+from exporter.rules.loader.exception_reader import Verb, read_exceptions
 from exporter.rules.loader.items import (
     ListItem,
     MacroItem,
@@ -273,7 +273,7 @@ class _Reader:
             if item.find("condition") is not None:
                 update.condition = decode.text(item, "condition", context)
             if item.find("exceptions") is not None:
-                update.exceptions = read_exceptions(item, context, self._result, is_update=True)
+                update.exceptions = read_exceptions(item, context, self._result, "append")
             self._collector.append_rule(update)
         elif all(item.find(key) is None for key in _RULE_REQUIRED):
             is_enabled = decode.boolean(item, "enabled", context)
@@ -308,7 +308,7 @@ class _Reader:
             rule.capture_duration_ms = decode.unsigned(item, "capture_duration", context)
         if item.find("tags") is not None:
             rule.tags = set(decode.strings(item, "tags", context))
-        rule.exceptions = read_exceptions(item, context, self._result, is_update=False)
+        rule.exceptions = read_exceptions(item, context, self._result, "define")
         return rule
 
     @staticmethod
@@ -320,20 +320,24 @@ class _Reader:
         self, item: Mapping, name: str, override: dict[str, str], context: Context
     ) -> None:
         unlisted = {key for key in _RULE_REPLACE if item.find(key) is not None}
-        for word, keys in (("append", _RULE_APPEND), ("replace", _RULE_REPLACE)):
-            named = [key for key in keys if override.get(key) == word]
+        verbs: tuple[tuple[Verb, tuple[str, ...]], ...] = (
+            ("append", _RULE_APPEND),
+            ("replace", _RULE_REPLACE),
+        )
+        for verb, keys in verbs:
+            named = [key for key in keys if override.get(key) == verb]
             if not named:
                 continue
             update = RuleUpdate(name, context, self._explicit_source(item))
             for key in named:
                 if key not in unlisted:
                     raise decode.shape_error(
-                        f"An {word} override for '{key}' was specified but '{key}' is not defined",
+                        f"An {verb} override for '{key}' was specified but '{key}' is not defined",
                         context,
                     )
                 unlisted.discard(key)
-                self._read_into(update, item, key)
-            if word == "append":
+                self._read_into(update, item, key, verb)
+            if verb == "append":
                 self._collector.append_rule(update)
             else:
                 self._collector.replace_in_rule(update)
@@ -344,7 +348,7 @@ class _Reader:
                 context.inside(ItemType.OVERRIDE, node.mark, key),
             )
 
-    def _read_into(self, update: RuleUpdate, item: Mapping, key: str) -> None:
+    def _read_into(self, update: RuleUpdate, item: Mapping, key: str, verb: Verb) -> None:
         context = update.context
         match key:
             case "condition":
@@ -356,7 +360,7 @@ class _Reader:
             case "tags":
                 update.tags = set(decode.strings(item, key, context))
             case "exceptions":
-                update.exceptions = read_exceptions(item, context, self._result, is_update=True)
+                update.exceptions = read_exceptions(item, context, self._result, verb)
             case "priority":
                 update.priority = decode.priority(item, context)
             case "enabled":

@@ -142,7 +142,6 @@ NOT_APPENDED = [
     (more("{name: c, values: [v]}"), "Rule exception must have fields property"),
     (more("{name: c, fields: p.q}"), "Rule exception must have values property"),
     (more("{name: c, fields: [], values: [v]}", "replace"), "must have fields property"),
-    (more("{name: a, values: [v]}", "replace"), "must have fields property"),
 ]
 
 
@@ -156,13 +155,20 @@ def test_appending_has_rules(outcome, text, message):
     assert message in found[1]
 
 
-@pytest.mark.parametrize("verb", ["append", "replace"])
-def test_bringing_no_values_is_odd(warnings_of, verb):
-    """An exception that is appended or replaced without values is told, a defined one is not."""
-    exception = "{name: a, fields: p.q}" if verb == "replace" else "{name: a}"
-
-    assert "LOAD_APPEND_NO_VALUES" in warnings_of(BASE, more(exception, verb))
+def test_appending_no_values_is_odd(warnings_of):
+    """Only an exception that is appended without values is told."""
+    assert "LOAD_APPEND_NO_VALUES" in warnings_of(BASE, more("{name: a}"))
     assert "LOAD_APPEND_NO_VALUES" not in warnings_of(BASE)
+    assert "LOAD_APPEND_NO_VALUES" not in warnings_of(
+        BASE, more("{name: a, fields: p.q}", "replace")
+    )
+
+
+def test_a_replacement_names_its_fields(outcome):
+    """It stands alone, so fields may not be left out as they may in an append."""
+    found = outcome(BASE, more("{name: a, values: [v]}", "replace"))
+
+    assert ("LOAD_ERR_YAML_VALIDATE", "Item has no mapping for key 'fields'") == found
 
 
 def test_list_names_in_values_are_expanded(compiled):
