@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
+FUZZ_SECONDS ?= 300
 
 .PHONY: help
 help: ## what each target does
@@ -46,6 +47,11 @@ proto docs: setup-dev ## regenerate exporter/_proto from proto/ and docs/referen
 .PHONY: bench
 bench: setup-dev ## speed, latency and footprint, as ratios in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup-dev ## look for input that breaks the rules loader (FUZZ_SECONDS=300)
+	@mkdir -p .cache/fuzz
+	$(BIN)/python tests/fuzz/fuzz_rules.py -max_total_time=$(FUZZ_SECONDS) .cache/fuzz
 
 .PHONY: lock
 lock: setup-dev ## resolve dependencies anew into .ci/*.lock
