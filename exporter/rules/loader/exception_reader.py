@@ -15,8 +15,8 @@ def read_exceptions(
 ) -> list[ExceptionItem]:
     """The exceptions of a rule item.
 
-    verb: what the item does with them. Only a replacement must name its fields here; whether the
-    others need theirs is for the collector to say. Raises LoadError; warnings go to the result.
+    verb: what the item does with them. The key `fields` may be absent when appending only; what
+    stands under it is for the collector to judge. Raises LoadError; warnings go to the result.
     """
     value = item.find("exceptions")
     if value is None or is_null(value):
@@ -47,7 +47,7 @@ def _read_exception(
         raise decode.shape_error("Rule exception must be a mapping", where)
     name = decode.text(node, "name", where)
     where = context.inside(ItemType.EXCEPTION, node.mark, name)
-    fields = decode.require(node, "fields", where) if verb == "replace" else node.find("fields")
+    fields = node.find("fields") if verb == "append" else decode.require(node, "fields", where)
     comps = node.find("comps")
     exception = ExceptionItem(
         name,

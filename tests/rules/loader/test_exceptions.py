@@ -65,9 +65,10 @@ def test_exceptions_are_taken_out_of_the_condition(compiled, exceptions, conditi
 
 
 REFUSED = [
-    ("{name: a}", "Rule exception item must have fields property with a list of fields"),
-    ("{name: a, values: [u]}", "Rule exception item must have fields property"),
-    ("{name: a, fields: []}", "Rule exception item must have fields property"),
+    (
+        "{name: a, fields: []}",
+        "Rule exception item must have fields property with a list of fields",
+    ),
     ("{name: a, fields: }", "Rule exception item must have fields property"),
     ("{name: a, fields: [p.q], comps: [=, =]}", "Fields and comps lists must have equal length"),
     ("{name: a, fields: [p.q], comps: '='}", "Fields and comps lists must have equal length"),
@@ -103,6 +104,14 @@ def test_exceptions_that_do_not_fit_are_refused(outcome, exceptions, message):
     assert found is not None
     assert found[0] == VALIDATE
     assert message in found[1]
+
+
+@pytest.mark.parametrize("exceptions", ["{name: a}", "{name: a, values: [u]}"])
+def test_a_definition_without_the_key_fields_is_a_wrong_shape(outcome, exceptions):
+    """The reader refuses the item before anybody looks at what the exception means."""
+    found = outcome(rule(exceptions), checks=KnownFields())
+
+    assert found == ("LOAD_ERR_YAML_VALIDATE", "Item has no mapping for key 'fields'")
 
 
 BASE = rule("{name: a, fields: p.q, values: [u]}, {name: b, fields: [r.s]}")
