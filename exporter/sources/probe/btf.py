@@ -170,10 +170,10 @@ class Btf:
         return values
 
 
-def read_vmlinux(names: Iterable[str], path: Path = VMLINUX) -> Btf:
-    """The running kernel's types. Raises ProbeError when the kernel publishes none."""
+def read_bytes(path: Path = VMLINUX) -> bytes:
+    """The running kernel's BTF. Raises ProbeError when the kernel publishes none."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ProbeError(
             f"the kernel does not publish its types at {path}: {error.strerror}",
@@ -181,4 +181,8 @@ def read_vmlinux(names: Iterable[str], path: Path = VMLINUX) -> Btf:
             hint="use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every current distribution's "
             "is); in a container, mount /sys",
         ) from error
-    return Btf(data, names)
+
+
+def read_vmlinux(names: Iterable[str], path: Path = VMLINUX) -> Btf:
+    """The running kernel's types. Raises ProbeError when the kernel publishes none."""
+    return Btf(read_bytes(path), names)

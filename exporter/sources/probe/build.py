@@ -16,6 +16,7 @@ from typing import Self
 
 import msgspec
 
+from exporter.sources.probe import btf, offsets
 from exporter.sources.probe.launch import CompileChild
 from exporter.sources.probe.source_text import CFLAGS, PARTS
 
@@ -90,9 +91,31 @@ def write_cache(path: Path, programs: dict[str, bytes]) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(body + hashlib.sha256(body).digest())
         Path(file.name).replace(path)
-        files = sorted(path.parent.glob("*.probe"), key=lambda p: p.stat().st_mtime_ns)
+        files = sorted(path.parent.glob(f"*{path.suffix}"), key=lambda p: p.stat().st_mtime_ns)
         for old in files[:-_MAX_FILES]:
             old.unlink()
+
+
+def kernel_offsets() -> str:
+    """`#define` lines of this kernel's structures: from the cache, else from its BTF.
+
+    Reading 5 MB of type information costs more than anything else of a start whose instructions
+    are cached. Raises ProbeError.
+    """
+    cache = cache_directory()
+    if cache is None:
+        return offsets.define_offsets(btf.read_vmlinux(offsets.STRUCTS))
+    digest = hashlib.sha256(_FORMAT)
+    digest.update(btf.read_bytes())
+    for module in (btf, offsets):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    path = cache / f"{digest.hexdigest()}.offsets"
+    cached = read_cache(path)
+    if cached is not None and "offsets" in cached:
+        return cached["offsets"].decode()
+    text = offsets.define_offsets(btf.read_vmlinux(offsets.STRUCTS))
+    write_cache(path, {"offsets": text.encode()})
+    return text
 
 
 class Build:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from exporter.errors import ProbeError
 from exporter.events.table import event_type
 from exporter.sources.probe import btf, kernel, offsets, ring, scope, source_text
-from exporter.sources.probe.build import Build, cache_directory
+from exporter.sources.probe.build import Build, cache_directory, kernel_offsets
 from exporter.sources.probe.syscalls import (
     CALLS,
     EXECVE,
@@ -186,19 +186,18 @@ class Probe:
             numbers[number] = self._maps[name]
         directory = source_text.locate_bpf()
         with Build(directory) as build:
-            types = btf.read_vmlinux(offsets.STRUCTS)
-            constants = self._constants(types)
-            code = build.instructions(_text(directory, types))
+            constants = self._constants()
+            code = build.instructions(source_text.build_text(directory, kernel_offsets()))
         for name, instructions in code.items():
             placed = kernel.place(instructions, numbers, constants)
             self._programs[name] = kernel.load_program(name, placed)
 
-    def _constants(self, types: btf.Btf) -> dict[int, int]:
+    def _constants(self) -> dict[int, int]:
         """Constants of this start, by their number in bpf/maps.h."""
         options = self.options
         cgroup = None
         if options.scope_cgroup is not None:
-            subsystems = offsets.cgroup_subsystems(types)
+            subsystems = offsets.cgroup_subsystems(btf.read_vmlinux(offsets.STRUCTS))
             cgroup = scope.resolve_cgroup(options.scope_cgroup, subsystems)
         has_v1 = cgroup is not None and cgroup.subsystem is not None
         return {
@@ -313,12 +312,8 @@ def precompile() -> bool:
         return False
     directory = source_text.locate_bpf()
     with Build(directory) as build:
-        build.instructions(_text(directory, btf.read_vmlinux(offsets.STRUCTS)))
+        build.instructions(source_text.build_text(directory, kernel_offsets()))
     return True
-
-
-def _text(directory: Path, types: btf.Btf) -> str:
-    return source_text.build_text(directory, offsets.define_offsets(types))
 
 
 _INITIAL_PIDNS = 0xEFFFFFFC

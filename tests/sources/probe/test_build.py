@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from exporter.sources.probe import build
+from exporter.sources.probe import build, offsets
 
 PROGRAMS = {"hook_exec": bytes(range(16)), "step_path": b"\0" * 8}
 
@@ -76,3 +76,15 @@ def test_the_key_follows_the_text():
     """Other text, other key; same text, same key."""
     assert build.cache_key("a") == build.cache_key("a")
     assert build.cache_key("a") != build.cache_key("b")
+
+
+@pytest.mark.kernel
+def test_offsets_from_the_cache_are_those_of_the_kernel(tmp_path, monkeypatch):
+    """The second reading comes from the cache and says what the kernel's BTF says."""
+    monkeypatch.setenv("LANNER_PROBE_CACHE", str(tmp_path / "cache"))
+    fresh = build.kernel_offsets()
+
+    monkeypatch.setattr(offsets, "define_offsets", lambda _btf: "not asked again")
+
+    assert fresh.startswith("#define OFF_")
+    assert build.kernel_offsets() == fresh
