@@ -1,6 +1,7 @@
-"""`python -m tests.bench [--quick] [NAME...]`: every bench_NAME.py here, one table each.
+"""`python -m tests.bench [--quick] [--rules FILE]... [NAME...]`: one table a bench_NAME.py here.
 
-A bench is a module with `TITLE` and `run(*, quick) -> rows of report.Row`.
+A bench is a module with `TITLE` and `run(*, quick) -> rows of report.Row`. --rules gives the bench
+of matching rules files to match instead of its own.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from tests.bench import bench_rules
 from tests.bench.report import print_machine, print_table
 
 
@@ -17,7 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="fewer tries: to see that it runs")
+    parser.add_argument("--rules", action="append", default=[], metavar="FILE", type=Path)
     arguments = parser.parse_args()
+    bench_rules.RULES_FILES.extend(arguments.rules)
     unknown = set(arguments.names) - set(names)
     if unknown:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
