@@ -5,6 +5,8 @@ run side by side. Hence this module imports next to nothing before the child is 
 """
 
 import os
+import signal
+import sys
 import threading
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +41,12 @@ class OpeningProbe:
         if self._error is not None:
             raise self._error
 
+    def give_up(self) -> None:
+        """Close the probe as soon as it is open, so that nothing of it stays behind."""
+        self._thread.join()
+        if self._error is None:
+            self.source.close()
+
 
 class _Compose(Protocol):
     """What this module calls of `compose.py`."""
@@ -49,8 +57,15 @@ class _Compose(Protocol):
 
 def run_node(config: Config) -> int:
     """Run until stopped; the exit status. Raises LannerError when the start fails."""
+    # Until the loop takes over the signal: there is nothing to drain yet, so stopping is success.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     probe = OpeningProbe(Host(num_cpus=os.cpu_count() or 1), probe_options(config))
-    return cast("_Compose", import_module("exporter.app.compose")).run_composed(config, probe)
+    try:
+        compose = cast("_Compose", import_module("exporter.app.compose"))
+        return compose.run_composed(config, probe)
+    except SystemExit:
+        probe.give_up()
+        raise
 
 
 def probe_options(config: Config) -> ProbeOptions:

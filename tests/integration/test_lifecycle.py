@@ -7,6 +7,8 @@ import subprocess
 import threading
 from pathlib import Path
 
+import psutil
+
 from tests.integration.live import LANNER, ROOT, compile_source, wait_until
 
 RULES = """
@@ -65,6 +67,20 @@ def test_interrupt_ends_with_status_0(start_lanner):
 
     assert lanner.stop(signal.SIGINT) == 0
     assert "Traceback" not in "\n".join(lanner.log)
+
+
+def test_term_while_the_probe_compiles_ends_with_status_0(start_lanner):
+    """Being told to stop before anything runs is no failure, and leaves no child behind."""
+    lanner = start_lanner(env={"LANNER_PROBE_CACHE": ""})
+    process = psutil.Process(lanner.process.pid)
+    wait_until(process.children, 10, "the processes that compile the probe")
+    children = process.children()
+
+    assert lanner.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in "\n".join(lanner.log)
+    wait_until(
+        lambda: not any(child.is_running() for child in children), 10, "the end of its children"
+    )
 
 
 def test_reload_under_load_loses_nothing(stage, start_lanner, tmp_path):
