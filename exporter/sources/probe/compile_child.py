@@ -12,6 +12,7 @@ followed by the instructions of the programs back to back. Clang's messages go t
 parent records.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -22,6 +23,7 @@ from typing import Any
 
 LIBRARY = "libbcc.so.0"
 _NOBODY = 65534
+_CAPABILITY_VERSION_3 = 0x20080522
 
 
 def _library() -> ctypes.CDLL:
@@ -43,11 +45,20 @@ def _library() -> ctypes.CDLL:
 
 
 def drop_privileges() -> None:
-    """Become nobody for good, where we are root."""
+    """Become nobody for good, where we are root; without capabilities in any case.
+
+    A root that may not change its identity (no CAP_SETUID, as in a least-privileged container)
+    stays root by name.
+    """
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        with contextlib.suppress(PermissionError):
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    # capset(2): version 3 takes two triples of effective, permitted and inheritable bits.
+    header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
+    if ctypes.CDLL(None, use_errno=True).capset(header, bytes(24)) != 0:
+        raise OSError(ctypes.get_errno(), "cannot drop capabilities")
 
 
 def compile_text(lib: ctypes.CDLL, request: dict[str, Any]) -> dict[str, bytes] | None:

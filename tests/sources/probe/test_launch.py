@@ -1,7 +1,12 @@
 """What the unprivileged compiler gets to read."""
 
 import stat
+import subprocess
+import sys
 
+import pytest
+
+from exporter.sources.probe import compile_child
 from exporter.sources.probe.launch import readable_copy
 
 
@@ -29,3 +34,32 @@ def test_everybody_can_read_the_copy(tmp_path):
         "include/linux/types.h": 0o644,
     }
     assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("limits", "uid"),
+    [
+        ((), "65534"),
+        (("setpriv", "--bounding-set=-all,+bpf", "--inh-caps=-all,+bpf"), "0"),
+    ],
+    ids=["root", "least"],
+)
+def test_the_compiler_has_no_privileges(limits, uid):
+    """It becomes nobody where it may, and has no capability even where it stays root by name."""
+    code = (
+        "import runpy, sys; runpy.run_path(sys.argv[1])['drop_privileges']();"
+        "print(open('/proc/self/status').read())"
+    )
+    done = subprocess.run(
+        [*limits, sys.executable, "-c", code, compile_child.__file__],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    status = dict(line.split(":\t", 1) for line in done.stdout.splitlines() if ":\t" in line)
+
+    assert done.returncode == 0, done.stderr
+    assert status["Uid"].split("\t") == [uid] * 4
+    assert int(status["CapEff"], 16) == 0
+    assert int(status["CapPrm"], 16) == 0
