@@ -13,11 +13,11 @@ from typing import cast
 
 import msgspec
 
-from exporter.alerts.forms import JsonOptions
-from exporter.alerts.maker import AlertOptions, own_hostname
+from exporter.alerts.maker import own_hostname
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
+from exporter.app.settings import alert_options, line_options
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
 from exporter.events.table import load_event_table
@@ -25,7 +25,7 @@ from exporter.metrics import families
 from exporter.metrics.instruments import LabelValues, Reading
 from exporter.metrics.registry import Registry
 from exporter.outputs.output import Output
-from exporter.outputs.stdout import StdoutOptions, StdoutOutput
+from exporter.outputs.stdout import StdoutOutput
 from exporter.rules.fields.catalogue import fields_of
 from exporter.server.address import parse_address
 from exporter.server.grpc import parse_socket
@@ -58,17 +58,12 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
     host, source = probe.host, probe.source
     host.hostname = os.fsencode(own_hostname())
     state = State(host, keep_fds=False, procfs=Procfs())
-    alert_options = AlertOptions(
-        hostname=own_hostname(),
-        is_iso_time=config.time_format_iso_8601,
-        static_fields=tuple(config.static_fields.items()),
-    )
     engines = _Engines(log)
     return NodeOptions(
         load_rules=lambda: load_active(
             config.rules_files,
             rule_options(config),
-            alert_options,
+            alert_options(config),
             is_base64=config.buffer_format_base64,
             on_loaded=engines.take,
         ),
@@ -134,14 +129,7 @@ class _Engines:
 def outputs_of(config: Config) -> list[tuple[Output, int]]:
     """The enabled outputs, each with the capacity of its queue."""
     section = config.stdout_output
-    json = JsonOptions(
-        has_output=config.json_include_output_property,
-        has_message=config.json_include_message_property,
-        has_output_fields=config.json_include_output_fields_property,
-        has_tags=config.json_include_tags_property,
-    )
-    options = StdoutOptions(json=json if config.json_output else None)
-    return [(StdoutOutput(options), section.queue_capacity)] if section.enabled else []
+    return [(StdoutOutput(line_options(config)), section.queue_capacity)] if section.enabled else []
 
 
 def fields_checksum() -> str:

@@ -13,8 +13,6 @@ from typing import Protocol
 from msgspec import Struct
 
 from exporter.alerts.alert import Alert
-from exporter.alerts.counters import AlertCounters
-from exporter.alerts.queue import AlertQueue
 from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
@@ -49,6 +47,20 @@ class StateRoom(Protocol):
         """Let what the event ended go, after the rules looked."""
 
 
+class AlertCounts(Protocol):
+    """Who counts alerts where they are made."""
+
+    def count(self, alert: Alert) -> None:
+        """Count one alert."""
+
+
+class AlertTaker(Protocol):
+    """Where alerts go: the queue to the event loop, or the lines of a replay."""
+
+    def put(self, alert: Alert) -> bool:
+        """Take one alert; False when it is lost, which the taker counts."""
+
+
 class ActiveRules(Struct, frozen=True):
     """A loaded ruleset, ready to match. Swapped as a whole between two events."""
 
@@ -74,8 +86,8 @@ class Pipeline:
         source: EventSource,
         state: StateRoom,
         rules: ActiveRules,
-        counters: AlertCounters,
-        queue: AlertQueue,
+        counters: AlertCounts,
+        queue: AlertTaker,
         on_end: Callable[[BaseException | None], None],
     ) -> None:
         self.rules = rules

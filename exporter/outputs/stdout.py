@@ -8,20 +8,12 @@ because nothing is buffered here.
 import os
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from exporter.alerts.alert import Alert
-from exporter.alerts.forms import JsonOptions, json_line, text_line
 from exporter.errors import OutputError
+from exporter.outputs.lines import LineOptions, payload
 from exporter.outputs.worker_thread import WorkerThread
 
 STDOUT_FD = 1
-
-
-class StdoutOptions(Struct, frozen=True, kw_only=True):
-    """json: options of the JSON form; None for text lines."""
-
-    json: JsonOptions | None = None
 
 
 class StdoutOutput:
@@ -30,7 +22,7 @@ class StdoutOutput:
     name = "stdout"
     max_batch = 256
 
-    def __init__(self, options: StdoutOptions, fd: int = STDOUT_FD) -> None:
+    def __init__(self, options: LineOptions, fd: int = STDOUT_FD) -> None:
         self._options = options
         self._fd = fd
         self._thread = WorkerThread("output-stdout")
@@ -52,11 +44,3 @@ class StdoutOutput:
             raise OutputError(
                 f"standard output cannot be written: {error.strerror}", code="O001"
             ) from error
-
-
-def payload(alerts: Sequence[Alert], options: StdoutOptions) -> bytes:
-    """The lines of a batch, newline after each."""
-    json = options.json
-    if json is None:
-        return b"".join(text_line(alert) + b"\n" for alert in alerts)
-    return b"".join(json_line(alert, json) + b"\n" for alert in alerts)

@@ -16,7 +16,8 @@ from exporter.app.logs import start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.pipeline import ActiveRules
 from exporter.events.event import Event
-from exporter.outputs.stdout import StdoutOptions, StdoutOutput
+from exporter.outputs.lines import LineOptions
+from exporter.outputs.stdout import StdoutOutput
 from exporter.rules.ast import Exists, FieldRef
 from exporter.rules.priority import Priority
 from exporter.rules.ruleset import Rule, Ruleset
@@ -162,7 +163,7 @@ class Running:
                     open_source=self.source.open,
                     source=self.source,
                     state=self.state,
-                    outputs=[(StdoutOutput(StdoutOptions(), self._stdout_fd), 100)],
+                    outputs=[(StdoutOutput(LineOptions(), self._stdout_fd), 100)],
                     listen=Address("127.0.0.1", 0),
                     grpc_socket=self.socket,
                     stream=StreamOptions(),

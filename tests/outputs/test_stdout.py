@@ -10,10 +10,11 @@ import pytest
 from exporter.alerts.forms import JsonOptions
 from exporter.errors import OutputError
 from exporter.outputs.delivery import Delivery
-from exporter.outputs.stdout import StdoutOptions, StdoutOutput
+from exporter.outputs.lines import LineOptions
+from exporter.outputs.stdout import StdoutOutput
 from tests.alerts.conftest import make_alert
 
-TEXT = StdoutOptions()
+TEXT = LineOptions()
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_lines_arrive_whole_and_in_order(pipe) -> None:
     reader, writer, close = pipe
 
     async def main() -> bytes:
-        output = StdoutOutput(StdoutOptions(json=JsonOptions()), writer)
+        output = StdoutOutput(LineOptions(json=JsonOptions()), writer)
         reading = asyncio.create_task(asyncio.to_thread(read_all, reader))
         await output.send([make_alert(hostname=str(n)) for n in range(101)])
         await output.close()
