@@ -1,12 +1,14 @@
 """JSON documents of Kubernetes audit events: parsed once an event, walked by fields.
 
-Source: state-tracking.md section 13.
+Numbers with a fraction or exponent stay the text that they came as, so that a field shows them
+unchanged. Source: state-tracking.md section 13.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from exporter.events.event import Event
 
@@ -17,13 +19,15 @@ class Absent:
 
 ABSENT: Final = Absent()
 
+_DECODER = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
+
 
 @lru_cache(maxsize=8)
 def _parse(data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
+        return _DECODER.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return ABSENT
 
 
 def payload(event: Event) -> bytes | None:
@@ -35,9 +39,11 @@ def payload(event: Event) -> bytes | None:
 
 
 def document(event: Event) -> Any:
-    """The parsed JSON of an event; None when there is none or it is no JSON."""
+    """The parsed JSON of an event; ABSENT when there is none or it is neither object nor array."""
     data = payload(event)
-    return None if data is None else _parse(data)
+    if data is None or data[:1] not in {b"{", b"["}:
+        return ABSENT
+    return _parse(data)
 
 
 def audit_document(event: Event) -> Mapping[str, Any] | None:
@@ -48,11 +54,7 @@ def audit_document(event: Event) -> Mapping[str, Any] | None:
 
 def text_of(value: Any) -> bytes:
     """Strings as they are, everything else as compact JSON."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogatepass"
-    )
+    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
 
 
 def at(value: Any, *path: str) -> Any:
@@ -64,26 +66,50 @@ def at(value: Any, *path: str) -> Any:
     return value
 
 
-def items_at(value: Any, index: int | None, *path: str) -> Sequence[Any] | None:
-    """Elements of the array at a path, or the one at `index`; None when it is no array."""
-    found = at(value, *path)
-    if not isinstance(found, list):
-        return None
-    if index is None:
-        return found
-    return [found[index]] if 0 <= index < len(found) else None
+def leaves(items: Sequence[Any]) -> Iterator[Any]:
+    """The items of an array, and those of arrays directly within it, in order."""
+    waiting = [iter(items)]
+    while waiting:
+        for item in waiting[-1]:
+            if isinstance(item, list):
+                waiting.append(iter(item))
+                break
+            yield item
+        else:
+            waiting.pop()
 
 
-def flatten(items: Sequence[Any], *path: str) -> Iterator[Any]:
-    """Values at a path below each item; arrays on the way are entered, missing keys skipped."""
-    for item in items:
-        found = at(item, *path)
-        if isinstance(found, list):
-            yield from found
-        elif found is not ABSENT:
-            yield found
+def values_at(value: Any, index: int | None, *path: str) -> list[Any] | None:
+    """The values at a path that may lead through arrays; None when the path ends early.
+
+    Without an index every element of an array is walked on, and one that lacks the rest of the
+    path counts as ABSENT; an index picks one element of the first array. An array at the end of the
+    path is one value.
+    """
+    for depth, key in enumerate(path):
+        if isinstance(value, list):
+            if index is None:
+                found: list[Any] = []
+                for item in leaves(value):
+                    below = values_at(item, None, *path[depth:])
+                    found.extend([ABSENT] if below is None else below)
+                return found
+            if not 0 <= index < len(value):
+                return None
+            value, index = value[index], None
+            if isinstance(value, list):
+                return values_at(value, None, *path[depth:])
+        value = at(value, key)
+        if value is ABSENT:
+            return None
+    return [value]
 
 
-def texts(values: Sequence[Any] | Iterator[Any] | None) -> tuple[bytes, ...] | None:
+def present(values: Iterable[Any] | None) -> list[Any] | None:
+    """Values without those that are ABSENT."""
+    return None if values is None else [value for value in values if value is not ABSENT]
+
+
+def texts(values: Iterable[Any] | None) -> tuple[bytes, ...] | None:
     """The texts of values; an empty list is missing."""
     return None if values is None else tuple(map(text_of, values)) or None

@@ -3,44 +3,46 @@
 Source: fields catalogue, extra fields.
 """
 
-import json
+import re
 from typing import Any
 
+import msgspec
+
 from exporter.events.event import Event
-from exporter.rules.fields.audit_json import document, text_of
+from exporter.rules.fields.audit_json import ABSENT, document, payload, text_of
 from exporter.rules.fields.field import Arg, ArgKind, Field, FieldClass, Reader
 from exporter.rules.fields.field import ValueType as T
+
+_INDEX = re.compile(r"\+?[0-9]{1,9}")
+
+
+def _step(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(key, ABSENT)
+    if isinstance(value, list) and _INDEX.fullmatch(key) and int(key) < len(value):
+        return value[int(key)]
+    return ABSENT
 
 
 def _bind_pointer(arg: Arg) -> Reader:
     pointer = (arg if isinstance(arg, bytes) else b"").decode("utf-8", "replace")
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    keys = pointer.removeprefix("/").split("/")
+    parts = [key.replace("~1", "/").replace("~0", "~") for key in keys]
 
     def read(event: Event) -> bytes | None:
-        value: Any = document(event)
+        value = document(event)
         for part in parts:
-            if isinstance(value, dict) and part in value:
-                value = value[part]
-            elif (
-                isinstance(value, list)
-                and part.isascii()
-                and part.isdecimal()
-                and len(part) < 10
-                and int(part) < len(value)
-            ):
-                value = value[int(part)]
-            else:
-                return None
-        return None if value is None else text_of(value)
+            value = _step(value, part)
+        return None if value is ABSENT else text_of(value)
 
     return read
 
 
 def _object(event: Event) -> bytes | None:
-    value = document(event)
-    if value is None:
+    text = payload(event)
+    if text is None or document(event) is ABSENT:
         return None
-    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return msgspec.json.format(text, indent=2)
 
 
 def _time(event: Event) -> bytes:

@@ -7,20 +7,34 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from exporter.events.event import Event
-from exporter.rules.fields.audit_json import ABSENT, at, audit_document, items_at, text_of, texts
+from exporter.rules.fields.audit_json import (
+    ABSENT,
+    at,
+    audit_document,
+    present,
+    text_of,
+    texts,
+    values_at,
+)
 from exporter.rules.fields.field import Arg, ArgKind, Field, Reader
 from exporter.rules.fields.field import ValueType as T
 
-Values = Callable[[Any, Any], Iterable[Any] | None]
-"""Container and pod spec -> values; None makes the whole field missing."""
+_Spec = Any
+Values = Callable[[_Spec, str, int | None], Iterable[Any] | None]
+"""Pod spec, kind of container and index -> values; None makes the field missing."""
 
 
-def _required(*path: str) -> Values:
-    """The value at a path, which every container must have."""
+def repository_of(image: bytes) -> bytes:
+    """The image text up to its first colon or @, even where a registry's port is what follows."""
+    return image.partition(b":")[0].partition(b"@")[0]
 
-    def values(container: Any, _: Any) -> Iterable[Any] | None:
-        found = at(container, *path)
-        return None if found is ABSENT else (found,)
+
+def _required(key: str) -> Values:
+    """The value of a key that every container must have."""
+
+    def values(spec: _Spec, kind: str, index: int | None) -> Iterable[Any] | None:
+        found = values_at(spec, index, kind, key)
+        return None if found is None or any(v is ABSENT for v in found) else found
 
     return values
 
@@ -28,24 +42,27 @@ def _required(*path: str) -> Values:
 def _where_set(*path: str) -> Values:
     """The value at a path of the containers that have it."""
 
-    def values(container: Any, _: Any) -> Iterable[Any]:
-        found = at(container, *path)
-        return () if found is ABSENT else (found,)
+    def values(spec: _Spec, kind: str, index: int | None) -> Iterable[Any] | None:
+        return present(values_at(spec, index, kind, *path))
 
     return values
 
 
-def _repository(container: Any, _: Any) -> Iterable[Any] | None:
-    image = at(container, "image")
-    return (image.partition("@")[0].partition(":")[0],) if isinstance(image, str) else None
+def _repository(spec: _Spec, kind: str, index: int | None) -> Iterable[Any] | None:
+    images = _required("image")(spec, kind, index)
+    return None if images is None else [repository_of(text_of(i)).decode() for i in images]
 
 
 def _joined(key: str) -> Values:
-    def values(container: Any, _: Any) -> Iterable[Any]:
-        words = at(container, key)
-        if not isinstance(words, list):
-            return ()
-        return (b" ".join(map(text_of, words)).decode("utf-8", "surrogatepass"),)
+    """The words of an array of the containers that have it, one text a container."""
+
+    def values(spec: _Spec, kind: str, index: int | None) -> Iterable[Any] | None:
+        found = values_at(spec, index, kind, key)
+        if found is None:
+            return None
+        return [
+            b" ".join(map(text_of, words)).decode() for words in found if isinstance(words, list)
+        ]
 
     return values
 
@@ -53,25 +70,31 @@ def _joined(key: str) -> Values:
 def _effective(key: str) -> Values:
     """The reference engine looks right below container and spec, not below securityContext."""
 
-    def values(container: Any, spec: Any) -> Iterable[Any]:
-        own = at(container, key)
-        found = at(spec, key) if own is ABSENT else own
-        return (0 if found is ABSENT else found,)
+    def values(spec: _Spec, kind: str, index: int | None) -> Iterable[Any] | None:
+        of_pod = at(spec, key)
+        default = "0" if of_pod is ABSENT else of_pod
+        found = values_at(spec, index, kind, key)
+        return None if found is None else [default if v is ABSENT else v for v in found]
 
     return values
 
 
-def _host_ports(container: Any, _: Any) -> Iterable[Any]:
-    ports = at(container, "ports")
-    if not isinstance(ports, list):
-        return ()
-    found = []
-    for port in ports:
-        host = at(port, "hostPort")
-        number = at(port, "containerPort") if host is ABSENT else host
-        if number is not ABSENT:
-            found.append(number)
-    return found
+def _host_ports(spec: _Spec, kind: str, index: int | None) -> Iterable[Any] | None:
+    found = values_at(spec, index, kind, "ports")
+    if found is None:
+        return None
+    numbers = []
+    for ports in found:
+        if ports is ABSENT:
+            continue
+        if not isinstance(ports, list):
+            return None
+        for port in ports:
+            host = at(port, "hostPort")
+            number = at(port, "containerPort") if host is ABSENT else host
+            if number is not ABSENT:
+                numbers.append(number)
+    return numbers
 
 
 def _binder(kind: str, values: Values) -> Callable[[Arg], Reader]:
@@ -80,16 +103,7 @@ def _binder(kind: str, values: Values) -> Callable[[Arg], Reader]:
 
         def read(event: Event) -> tuple[bytes, ...] | None:
             spec = at(audit_document(event), "requestObject", "spec")
-            containers = items_at(spec, index, kind)
-            if containers is None:
-                return None
-            found: list[Any] = []
-            for container in containers:
-                part = values(container, spec)
-                if part is None:
-                    return None
-                found.extend(part)
-            return texts(found)
+            return texts(values(spec, kind, index))
 
         return read
 

@@ -147,6 +147,129 @@ def test_fields_of_a_pod_creation(text):
     assert VALUES[text] == read(text, audit_event(AUDIT))
 
 
+def with_spec(**keys):
+    """The pod creation with another pod spec."""
+    return audit_event({**AUDIT, "requestObject": {"spec": keys}})
+
+
+def with_containers(*containers, **keys):
+    """The pod creation with other containers."""
+    return with_spec(containers=list(containers), **keys)
+
+
+def test_a_container_without_name_or_image_makes_those_fields_missing():
+    """Names, images and repositories are all or nothing; what may be unset is skipped."""
+    event = with_containers({"name": "a", "image": "x"}, {"securityContext": {"runAsUser": 0}})
+
+    assert read("ka.req.pod.containers.name", event) is None
+    assert read("ka.req.pod.containers.image", event) is None
+    assert read("ka.req.pod.containers.image.repository", event) is None
+    assert read("ka.req.pod.containers.image.repository[0]", event) == (b"x",)
+    assert read("ka.req.pod.containers.image[1]", event) is None
+    assert read("ka.req.pod.containers.image[2]", event) is None
+    assert read("ka.req.pod.containers.run_as_user", event) == (b"0",)
+    assert read("ka.req.pod.containers.run_as_user[0]", event) is None
+
+
+def test_the_effective_user_of_one_container_is_only_what_it_says_itself():
+    """Over all containers the pod's value stands in; one picked by index has it or is missing."""
+    event = with_containers({"runAsUser": 3}, {}, runAsUser=4)
+
+    assert read("ka.req.pod.containers.eff_run_as_user", event) == (b"3", b"4")
+    assert read("ka.req.pod.containers.eff_run_as_user[0]", event) == (b"3",)
+    assert read("ka.req.pod.containers.eff_run_as_user[1]", event) is None
+
+
+def test_a_list_where_an_element_has_the_wrong_type():
+    """Ports that are no array break the field; verbs that are no array are passed over."""
+    event = with_containers({"ports": 80}, {"ports": [{"hostPort": 1}]})
+    rules = {**AUDIT, "requestObject": {"rules": [{"verbs": "get"}, {"verbs": ["list", None, 5]}]}}
+
+    assert read("ka.req.pod.containers.host_port", event) is None
+    assert read("ka.req.pod.containers.host_port[1]", event) == (b"1",)
+    assert read("ka.req.role.rules.verbs", audit_event(rules)) == (b"list", b"null", b"5")
+
+
+def test_whether_a_path_of_the_host_is_mounted_needs_volumes_to_answer():
+    """Without volumes the question is missing, with volumes of other kinds the answer is false."""
+    field = "ka.req.volume.hostpath[/etc]"
+
+    assert read(field, with_spec(containers=[])) is None
+    assert read(field, with_spec(volumes=[{"name": "a", "emptyDir": {}}])) == b"false"
+    assert read(field, with_spec(volumes=[{"hostPath": {"path": "/etc"}}])) == b"true"
+
+
+def test_whether_any_container_is_privileged_asks_for_the_value_true():
+    """Other values, and containers without it, are not privileged; no containers is missing."""
+    field = "ka.req.container.privileged"
+
+    assert read(field, with_containers({}, {"securityContext": {"privileged": 1}})) == b"false"
+    assert read(field, with_containers({}, {"securityContext": {"privileged": True}})) == b"true"
+    assert read(field, with_spec(volumes=[])) is None
+
+
+def test_null_is_a_value_and_numbers_keep_their_text():
+    """What the JSON says is what the field shows."""
+    data = (
+        b'{"auditID":"a","verb":null,"stage":1.50,"responseStatus":{"code":1e3,"reason":{"a":2.0}}}'
+    )
+    event = audit_event(data)
+
+    assert read("ka.verb", event) == b"null"
+    assert read("jevt.value[/verb]", event) == b"null"
+    assert read("ka.stage", event) == b"1.50"
+    assert read("ka.response.code", event) == b"1e3"
+    assert read("ka.response.reason", event) == b'{"a":2.0}'
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [
+        ("/user/groups/0", b"g1"),
+        ("user/groups/0", b"g1"),
+        ("/user/groups/+1", b"g2"),
+        ("/user/groups/-1", None),
+        ("/user/groups", b'["g1","g2"]'),
+        ("/user/groups/0/x", None),
+        ("/", None),
+        ("/responseStatus/code", b"201"),
+    ],
+)
+def test_pointers(pointer, value):
+    """The first slash may be left out; array elements are numbered from 0."""
+    assert read(f"jevt.value[{pointer}]", audit_event(AUDIT)) == value
+
+
+def test_the_whole_event_is_shown_indented():
+    """Two blanks a level, order and text as they came."""
+    event = audit_event('{"b":{},"a":[1,"\u00e9"]}'.encode())
+
+    assert (
+        read("jevt.obj", event).decode() == '{\n  "b": {},\n  "a": [\n    1,\n    "\u00e9"\n  ]\n}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "value"),
+    [
+        ("/p?a=1&a=2", b"1"),
+        ("/p?b=1&%61=x+y%26", b"x y&"),
+        ("/p?a", b""),
+        ("/p?b=1#a=2", None),
+        ("/p?a=1;b=2", None),
+        ("/p?a=%zz", None),
+        ("/p?a=1&b=%f", None),
+        ("/%zz?a=1", None),
+        ("/p?a=1\x01", None),
+        ("//[?a=1", b"1"),
+        ("", None),
+    ],
+)
+def test_query_parameters(uri, value):
+    """The first value, unescaped; a URI that is broken anywhere has no parameters."""
+    assert read("ka.uri.param[a]", audit_event({**AUDIT, "requestURI": uri})) == value
+
+
 @pytest.mark.parametrize(
     "document", [b"", b"no json", b"[1,2]", b"null", b'{"verb":"get"}', b"[" * 100_000]
 )
