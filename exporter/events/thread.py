@@ -85,6 +85,9 @@ class Thread(Struct, kw_only=True):
     """First 12 hex digits (or the runtime's short name); empty on the host."""
     pod_uid: bytes = b""
     """Pod uid from the cgroup path, with dashes; empty when the path names none."""
+    host_claim: bytes = b""
+    """Container id named by the cgroup of a host process whose mount namespace is not the host's;
+    empty for all others (live only)."""
     cgroup_id: int = 0
     """Id of the cgroup v2 directory (live only); another value means that the cgroup changed."""
     start_boottime_ns: int = 0

@@ -191,12 +191,18 @@ class ContainerRule:
 
         mntns: 0 when unknown (captures): then the cgroup decides alone.
         """
-        if mntns and mntns in {self.host_mntns, INITIAL_MNTNS}:
+        if self.is_host_mntns(mntns):
             return b"", b"", ContainerType.HOST
-        found = match_cgroups(cgroups)
-        if found is None and mntns:
-            # Another mount namespace and an id further up: live only, where both are certain.
-            found = _match_nested(cgroups)
+        found = match_cgroups(cgroups) if not mntns else self.claim(cgroups)
         if found is None or found[0] == self.host_id:
             return b"", b"", ContainerType.HOST
         return found[0], pod_uid(cgroups), found[1]
+
+    def is_host_mntns(self, mntns: int) -> bool:
+        """Whether a mount namespace is the host's own; False for an unknown one."""
+        return mntns != 0 and mntns in {self.host_mntns, INITIAL_MNTNS}
+
+    def claim(self, cgroups: Cgroups) -> tuple[bytes, ContainerType] | None:
+        """The id that live cgroup paths name, whoever it belongs to; None when they name none."""
+        # An id further up counts for live processes only: their mount namespace backs it.
+        return match_cgroups(cgroups) or _match_nested(cgroups)

@@ -92,11 +92,38 @@ class Tables:
         if not thread.mntns and self.procfs is not None:
             self.counters.mntns_unknown += 1
         container, pod, kind = self.rule.decide(thread.cgroups, thread.mntns)
+        if container and thread.mntns and self._stayed_on_host(thread, container):
+            thread.host_claim = container
+            container, pod, kind = b"", b"", ContainerType.HOST
+        else:
+            thread.host_claim = b""
         thread.container_id = container
         thread.pod_uid = pod
         thread.category = self._category(thread) if container else ""
         if kind in _SELF_DESCRIBED and container not in self.host.containers:
             self.host.containers[container] = Container(id=container, type=kind)
+
+    def _stayed_on_host(self, thread: Thread, container: bytes) -> bool:
+        """Whether a process only left the host's mount namespace, and never entered a container.
+
+        A runtime puts what it starts into another cgroup than its own. A process with an ancestor
+        in the host's mount namespace and the same odd cgroup all the way down (`unshare -m`, a
+        sandboxed service) inherited that cgroup. The answer outlives the ancestors; children
+        inherit it with everything else.
+        """
+        if thread.host_claim == container:
+            return True
+        above = self.host.parent(thread)
+        for _ in range(_MAX_ANCESTORS):
+            if above is None or not above.mntns or above.container_id == container:
+                return False
+            claim = self.rule.claim(above.cgroups)
+            if claim is None or claim[0] != container:
+                return False
+            if above.host_claim == container or self.rule.is_host_mntns(above.mntns):
+                return True
+            above = self.host.parent(above)
+        return False
 
     def _category(self, thread: Thread) -> str:
         """What a process in a container is: its main program, or a health probe of the runtime.

@@ -86,3 +86,12 @@ def test_program_in_the_writable_layer(stage, lanner, tmp_path):
     assert [alert["rule"] for alert in alerts] == ["Dropped executable run in container"], answer
     assert alerts[0]["output_fields"]["proc.is_exe_upper_layer"] is True
     assert alerts[0]["output_fields"]["proc.exepath"] == "/opt/busybox"
+
+
+def test_leaving_the_mount_namespace_on_the_host(stage, lanner):
+    """`unshare -m` makes no container, whatever the name of the host's own cgroup."""
+    since = len(lanner.lines)
+    stage.run("unshare", "-m", "cat", "/etc/shadow")
+    alert = lanner.wait_alert(lambda a: a["rule"] == SHADOW_RULE, since)
+
+    assert alert["output_fields"]["container.id"] == "host"

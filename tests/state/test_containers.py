@@ -98,6 +98,8 @@ def test_pod_uid(path, uid):
         (6, f"/kubepods/pod{UID}/{A}/init.scope", SHORT_A),
         (6, f"/docker/{A}/system.slice/cron.service", SHORT_A),
         (0, f"/kubepods/pod{UID}/{A}/init.scope", b""),
+        (6, "/system.slice/systemd-udevd.service/udev", b""),
+        (6, "/user.slice/user-0.slice/user@0.service/app.slice/app-x.scope", b""),
     ],
 )
 def test_host_rule(mntns, path, container):

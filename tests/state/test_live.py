@@ -10,6 +10,8 @@ from exporter.state.live import MAX_READS_PER_SECOND
 from tests.live_contexts import HOST_MNTNS, START_NS, make_live
 
 A = "0123456789abcdef" * 4
+B = "fedcba9876543210" * 4
+SHORT_B = B[:12].encode()
 UID = "1a2b3c4d-0000-1111-2222-333344445555"
 POD = f"0::/kubepods/besteffort/pod{UID}/{A}\n"
 OTHER_MNTNS = HOST_MNTNS + 99
@@ -164,6 +166,34 @@ def test_moving_into_a_container(fed, proc):
 
     assert event.thread.container_id == A[:12].encode()
     assert event.thread.pod_uid == UID.encode()
+
+
+@pytest.mark.parametrize("path", [f"/sandbox/{A}", "/process_api/d99db929c07dd4535df907dfbd61470d"])
+def test_leaving_the_mount_namespace_on_the_host(fed, proc, path):
+    """`unshare -m` below an odd cgroup of the host stays there, with its children, for good."""
+    proc.add(50, "sh", cgroup=f"4:memory:{path}\n")
+    proc.add(40, "unshare", ppid=50, cgroup=f"4:memory:{path}\n", mntns=OTHER_MNTNS)
+    proc.add(39, "sh", ppid=40, cgroup=f"4:memory:{path}\n", mntns=OTHER_MNTNS + 1)
+    fed.state.scan()
+    assert [fed.thread(pid).container_id for pid in (50, 40, 39)] == [b"", b"", b""]
+
+    proc.remove(50)
+    cgroups = [b"memory=" + path.encode()]
+    live = make_live(40, ptid=1, cgroup_id=1, mntns=OTHER_MNTNS)
+    event = fed.execve(40, b"/bin/sh", live=live, cgroups=cgroups)
+
+    assert event.thread.container_id == b""
+
+
+def test_a_container_below_an_odd_cgroup_of_the_host(fed, proc):
+    """What enters another id than its parent's is a container; what is started in it is in it."""
+    proc.add(50, "shim", cgroup=f"4:memory:/sandbox/{A}\n")
+    inner = f"4:memory:/sandbox/{A}/docker/{B}\n"
+    proc.add(60, "init", ppid=50, cgroup=inner, mntns=OTHER_MNTNS)
+    proc.add(55, "unshare", ppid=60, cgroup=inner, mntns=OTHER_MNTNS + 1)
+    fed.state.scan()
+
+    assert [fed.thread(pid).container_id for pid in (50, 60, 55)] == [b"", SHORT_B, SHORT_B]
 
 
 def test_cgroup_v1_shows_in_the_mount_namespace(fed, proc):
