@@ -66,3 +66,7 @@ class OutputError(LannerError):
 
 class ServerError(LannerError):
     """A listening address or socket cannot be used."""
+
+
+class AuditLogError(LannerError):
+    """A Kubernetes audit log cannot be read."""

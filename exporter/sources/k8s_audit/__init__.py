@@ -1,0 +1,1 @@
+"""Kubernetes audit events: from log files, followed files and the API server's web hook."""
