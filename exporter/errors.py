@@ -60,6 +60,14 @@ class DecodeError(LannerError):
     """A kernel or capture record does not have the shape its type demands."""
 
 
+class CaptureError(LannerError):
+    """A capture cannot be read, or not further than this. offset: byte of the (unzipped) stream."""
+
+    def __init__(self, message: str, *, offset: int = 0, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.offset = offset
+
+
 class OutputError(LannerError):
     """An alert could not be handed to an output."""
 

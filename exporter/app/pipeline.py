@@ -139,6 +139,14 @@ class Pipeline:
             state.before(event)
         except Exception as error:  # noqa: BLE001  one bad event must not end detection
             self._note("state", error)
+        if not event.is_hidden:
+            self._match(event)
+        try:
+            state.after(event)
+        except Exception as error:  # noqa: BLE001
+            self._note("state", error)
+
+    def _match(self, event: Event) -> None:
         rules = self.rules
         try:
             matched = rules.match(event)
@@ -148,10 +156,6 @@ class Pipeline:
         for rule in matched:
             self._alert(rules, rule, event)
         self.delivered[event.type.code] += 1
-        try:
-            state.after(event)
-        except Exception as error:  # noqa: BLE001
-            self._note("state", error)
 
     def _alert(self, rules: ActiveRules, rule: Rule, event: Event) -> None:
         try:

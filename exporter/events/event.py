@@ -47,6 +47,8 @@ class Event(Struct, kw_only=True):
     """Monotonic kernel clock of a live event, for latency; 0 in captures."""
     live: LiveContext | None = None
     """What the probe read of the calling task; None in captures."""
+    is_hidden: bool = False
+    """The event updates the state but rules never see it (spec/scap-format.md section 13)."""
 
     def param(self, index: int) -> Any:
         """Value of parameter `index` (int, bytes or an address object); None when it is empty."""

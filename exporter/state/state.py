@@ -93,18 +93,33 @@ class State:
             procfs.counters = self.counters
         proc_root = procfs.root if procfs is not None else ""
         self.users = Users(host, self.counters, etc, proc_root)
-        self.tables = Tables(
-            host,
-            self.counters,
-            keep_fds=keep_fds,
-            procfs=procfs,
-            users=self.users,
-            rule=ContainerRule(),
-        )
+        self.keep_fds = keep_fds
+        self.tables = self._new_tables()
         self._live = None if procfs is None else LiveThreads(self.tables, procfs)
         self._plans = _plans()
         self._purged_ns = 0
         self._due_ns = 0
+
+    def _new_tables(self) -> Tables:
+        return Tables(
+            self.host,
+            self.counters,
+            keep_fds=self.keep_fds,
+            procfs=self.procfs,
+            users=self.users,
+            rule=ContainerRule(),
+        )
+
+    def reset(self) -> None:
+        """Forget everything, `host` included: another capture begins in the same file."""
+        host = self.host
+        host.hostname = b""
+        host.num_cpus = host.boot_ts_ns = host.first_ts_ns = 0
+        for table in (host.threads, host.users, host.groups, host.containers):
+            table.clear()
+        host.interfaces = []
+        self.tables = self._new_tables()
+        self._purged_ns = self._due_ns = 0
 
     def scan(self, host_mntns: int = 0) -> int:
         """Fill the tables from /proc and /etc (live, at start). The number of threads found.
