@@ -27,7 +27,17 @@
 #define STEP_ATTACH 20
 #define STEP_ATTACHED 21
 #define STEP_FINISH 22
-#define STEP_COUNT 23
+#define STEP_NUMBER 23
+#define STEP_IO 24
+#define STEP_PAIR 25
+#define STEP_PRCTL 26
+#define STEP_FSCONFIG 27
+#define STEP_INIT_MODULE 28
+#define STEP_KEYCTL 29
+#define STEP_QUOTACTL 30
+#define STEP_SOCKOPT 31
+#define STEP_IO_PARAMS 32
+#define STEP_COUNT 33
 
 /* What to do at the exit of a system call; all zero for one that nobody wants. */
 struct syscall_info {
@@ -35,7 +45,7 @@ struct syscall_info {
 	u32 nparams;
 	u32 step;
 	u32 flags; /* SYSCALL_* */
-	u64 ops; /* one nibble a parameter, see generic.h */
+	u64 ops; /* one byte a parameter, see syscalls_generic.h */
 };
 #define SYSCALL_HAS_DIRFD 1
 #define SYSCALL_OPEN_HOW 2
@@ -43,6 +53,9 @@ struct syscall_info {
 #define SYSCALL_CLONE_ARG 8
 #define SYSCALL_CLONE3_ARG 16
 #define SYSCALL_EXECVEAT 32
+#define SYSCALL_PIPE2 64
+#define SYSCALL_SOCKETPAIR 128
+#define SYSCALL_SET_OPTION 256
 
 struct event_counters {
 	u64 submitted;

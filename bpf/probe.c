@@ -32,7 +32,11 @@
 #include "syscalls_generic.h"
 #include "syscalls_open.h"
 #include "syscalls_socket.h"
+#include "syscalls_io.h"
 #include "syscalls_ptrace.h"
+#include "syscalls_special.h"
+#include "syscalls_quota.h"
+#include "syscalls_sockopt.h"
 #include "hook_sys_exit.h"
 #include "hook_exit.h"
 #endif

@@ -45,8 +45,9 @@ static __always_inline void put_exe_and_args(struct writer *w)
 int step_process(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
-	u64 task, mm, vm = 0, rss = 0, swap = 0;
+	struct memory_use use;
 	struct writer w;
+	u64 task;
 	long len;
 
 	if (!s)
@@ -62,16 +63,10 @@ int step_process(struct bpf_raw_tracepoint_args *ctx)
 			    RLIMIT_NOFILE * 16));
 	put_u64(&w, read_u64(task + OFF_TASK_MAJ_FLT));
 	put_u64(&w, read_u64(task + OFF_TASK_MIN_FLT));
-	mm = read_u64(task + OFF_TASK_MM);
-	if (mm) {
-		vm = read_u64(mm + OFF_MM_TOTAL_VM);
-		rss = mm_pages(mm, MM_FILEPAGES) + mm_pages(mm, MM_ANONPAGES) +
-		      mm_pages(mm, MM_SHMEMPAGES);
-		swap = mm_pages(mm, MM_SWAPENTS);
-	}
-	put_u32(&w, vm * (PAGE_SIZE / 1024));
-	put_u32(&w, rss * (PAGE_SIZE / 1024));
-	put_u32(&w, swap * (PAGE_SIZE / 1024));
+	read_memory_use(&use, task);
+	put_u32(&w, use.size);
+	put_u32(&w, use.resident);
+	put_u32(&w, use.swapped);
 	len = read_kernel_str(tail_of(&w), 16, task + OFF_TASK_COMM);
 	close_param(&w, len > 0 ? len : 0);
 	save_writer(&w);

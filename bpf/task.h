@@ -72,3 +72,24 @@ static __always_inline s64 mm_pages(u64 mm, u32 kind)
 
 	return pages > 0 ? pages : 0;
 }
+
+struct memory_use {
+	u32 size; /* kB, as the others */
+	u32 resident;
+	u32 swapped;
+};
+
+static __always_inline void read_memory_use(struct memory_use *use, u64 task)
+{
+	u64 mm = read_u64(task + OFF_TASK_MM), size = 0, resident = 0, swapped = 0;
+
+	if (mm) {
+		size = read_u64(mm + OFF_MM_TOTAL_VM);
+		resident = mm_pages(mm, MM_FILEPAGES) + mm_pages(mm, MM_ANONPAGES) +
+			   mm_pages(mm, MM_SHMEMPAGES);
+		swapped = mm_pages(mm, MM_SWAPENTS);
+	}
+	use->size = size * (PAGE_SIZE / 1024);
+	use->resident = resident * (PAGE_SIZE / 1024);
+	use->swapped = swapped * (PAGE_SIZE / 1024);
+}

@@ -352,6 +352,7 @@ def open_flags(native: int, machine: str = "") -> int:
     return _open_translator(machine, has_access_mode=True)(native)
 
 
+_NAMESPACE_EVENTS = frozenset({"setns", "unshare"})
 _OPEN_EVENTS = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
 _PERMISSION_BITS = 0o7777
 _TYPE_BITS = 0o170000
@@ -385,6 +386,9 @@ def translator(event_name: str, param: Param, machine: str = "") -> Translator |
         if event_name == "userfaultfd":
             return None
         return _open_translator(machine, has_access_mode=event_name in _OPEN_EVENTS)
+    if table == "clone_flags" and event_name in _NAMESPACE_EVENTS:
+        # Bit 0 is the probe's own word about a new task; here it comes from the caller.
+        return _bits_by_name(table, {n: bit for n, bit in _CLONE.items() if bit > 1})
     if table in _BITS:
         return _bits_by_name(table, _BITS[table])
     if table in _SAME_BITS:

@@ -21,12 +21,14 @@ from exporter.sources.probe import btf, kernel, offsets, ring, scope, source_tex
 from exporter.sources.probe.build import Build, cache_directory, kernel_offsets
 from exporter.sources.probe.syscalls import (
     CALLS,
+    DEFAULT_CALLS,
     EXECVE,
     MAX_NUMBER,
     PROCEXIT,
     Step,
     encode_ops,
     native_numbers,
+    numbers_of,
 )
 
 DEFAULT_RING_BYTES = 8 << 20
@@ -44,10 +46,11 @@ _SYSCALL_INFO = struct.Struct("<IIIIQ")
 class ProbeOptions(Struct, kw_only=True, frozen=True):
     """What to load.
 
-    syscalls: names of system calls to report, None for all that are known; successful execs are
-    reported with execve or execveat. procexit: report the end of threads. ring_bytes: size of the
-    ring buffer, a power of two. scope_cgroup: directory of the only cgroup subtree to look at.
-    scope_pid: the only process to look at, with its descendants.
+    syscalls: names of system calls to report at first (`Probe.report` changes them); None for those
+    that change something (DEFAULT_CALLS). Successful execs are reported with execve or execveat.
+    procexit: report the end of threads. ring_bytes: size of the ring buffer, a power of two.
+    scope_cgroup: directory of the only cgroup subtree to look at. scope_pid: the only process to
+    look at, with its descendants.
     """
 
     syscalls: frozenset[str] | None = None
@@ -90,6 +93,7 @@ class Probe:
         self._programs: dict[str, int] = {}
         self._ring: ring.Ring | None = None
         self._codes: tuple[int, ...] = ()
+        self._reported: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         self.open()
@@ -116,7 +120,7 @@ class Probe:
     def open(self) -> None:
         """Compile, load and attach. Raises ProbeError; nothing stays loaded then."""
         check_kernel(platform.release())
-        wanted = self._wanted_calls()
+        wanted = self._native(self._first_calls())
         if str(Path("/proc/self/ns/pid").readlink()) != f"pid:[{_INITIAL_PIDNS}]":
             raise ProbeError(
                 "Lanner runs in a pid namespace of its own and could not tell its own events",
@@ -125,7 +129,8 @@ class Probe:
             )
         try:
             self._load(wanted)
-            self._fill(wanted)
+            self._fill()
+            self.report(frozenset(wanted))
             self._ring = ring.Ring(self._maps["events"])
             for program, tracepoint in self._hooks().items():
                 self._links.append(kernel.attach(tracepoint, self._programs[program]))
@@ -133,6 +138,10 @@ class Probe:
         except BaseException:
             self.close()
             raise
+
+    def _first_calls(self) -> frozenset[str]:
+        chosen = self.options.syscalls
+        return DEFAULT_CALLS if chosen is None else chosen
 
     def _hooks(self) -> dict[str, str]:
         """Programs to attach -> tracepoint; what would have nothing to do is left out."""
@@ -146,12 +155,8 @@ class Probe:
                 del hooks["hook_exit"]
         return hooks
 
-    def _wanted_calls(self) -> dict[str, int]:
-        """Wanted system calls -> native number."""
-        numbers = native_numbers(source_text.architecture())
-        chosen = self.options.syscalls
-        if chosen is None:
-            return numbers
+    def _native(self, chosen: frozenset[str]) -> dict[str, int]:
+        """These system calls, as far as this architecture has them -> native number."""
         unknown = sorted(chosen - CALLS.keys())
         if unknown:
             raise ProbeError(
@@ -159,7 +164,53 @@ class Probe:
                 code="E_SYSCALL",
                 hint=f"it knows {', '.join(sorted(CALLS))}",
             )
-        return {name: number for name, number in numbers.items() if name in chosen}
+        numbers = native_numbers(source_text.architecture())
+        return {name: numbers[name] for name in sorted(chosen) if name in numbers}
+
+    def report(self, calls: frozenset[str]) -> None:
+        """From now on report exactly these system calls; the others' events stay uninterrupted.
+
+        Calls that the architecture lacks are passed over. execve and execveat must have been among
+        those of the start. Raises ProbeError for calls that the probe does not know.
+        """
+        wanted = self._native(calls)
+        numbers = self._native(frozenset(wanted) | self._reported)
+        self._codes = tuple(sorted({*self._codes, *self._codes_of(wanted)}))
+        for name in wanted.keys() - self._reported:
+            # The kernel copies an element while the probe may read it: everything but the code
+            # first, so that an entry is complete once its code says that it is wanted.
+            self._write_call(name, numbers[name], is_wanted=False)
+            self._write_call(name, numbers[name], is_wanted=True)
+        for name in self._reported - wanted.keys():
+            self._write_call(name, numbers[name], is_wanted=False)
+        self._reported = frozenset(wanted)
+
+    @property
+    def reported(self) -> frozenset[str]:
+        """The system calls that are reported now."""
+        return self._reported
+
+    def _write_call(self, name: str, number: int, *, is_wanted: bool) -> None:
+        call = CALLS[name]
+        event = event_type(call.event)
+        flags = numbers_of(name, number) if call.step == Step.NUMBER else call.flags
+        info = _SYSCALL_INFO.pack(
+            event.code if is_wanted else 0,
+            len(event.params),
+            call.step,
+            flags,
+            encode_ops(call.ops),
+        )
+        kernel.update_map(self._maps["syscalls"], struct.pack("<I", number), info)
+
+    def _codes_of(self, wanted: Mapping[str, int]) -> set[int]:
+        """Codes of the events that these calls, and the ends of threads, can give."""
+        events = {CALLS[name].event for name in wanted}
+        if "execveat" in wanted:
+            events.add(EXECVE)
+        if self.options.procexit:
+            events.add(PROCEXIT)
+        return {event_type(event).code for event in events}
 
     def _load(self, wanted: Mapping[str, int]) -> None:
         options = self.options
@@ -170,12 +221,7 @@ class Probe:
                 code="E_RING_SIZE",
                 hint=f"use a power of two of at least {page}",
             )
-        events = {CALLS[name].event for name in wanted}
-        if "execveat" in wanted:
-            events.add(CALLS["execve"].event)
-        if options.procexit:
-            events.add(PROCEXIT)
-        self._codes = tuple(sorted(event_type(event).code for event in events))
+        self._codes = tuple(sorted(self._codes_of(wanted)))
         if options.scope_pid is not None:
             scope.descendants(options.scope_pid)  # a wrong pid is told before seconds of compiling
         # Maps come first: they show at once whether we have the privileges.
@@ -223,19 +269,13 @@ class Probe:
             "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
         }
 
-    def _fill(self, wanted: Mapping[str, int]) -> None:
+    def _fill(self) -> None:
+        """Make the steps known to each other."""
         steps = self._maps["steps"]
         for program, step in source_text.PROGRAMS.items():
             kernel.update_map(
                 steps, struct.pack("<I", step), struct.pack("<I", self._programs[program])
             )
-        for name, number in wanted.items():
-            call = CALLS[name]
-            event = event_type(call.event)
-            info = _SYSCALL_INFO.pack(
-                event.code, len(event.params), call.step, call.flags, encode_ops(call.ops)
-            )
-            kernel.update_map(self._maps["syscalls"], struct.pack("<I", number), info)
 
     def _seed_scope(self) -> None:
         """Once more after the first pass: forks before the probe was attached are caught then."""

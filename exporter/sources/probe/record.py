@@ -14,7 +14,7 @@ Attachments:
   first for sockets, *native* open flags, and type 10 with a name such as `[eventfd]` for anonymous
   inodes.
 
-Native values (NATIVE_PARAMS): flag words and enumerators are those of the running kernel and are
+Native values: flag words and enumerators are those of the running kernel and are
 translated by exporter/events/native.py when somebody reads them. In open flags three bits that the
 kernel does not use carry what the probe knows of the file: OPEN_CREATED, OPEN_UPPER_LAYER,
 OPEN_LOWER_LAYER. In clone flags bit 0 (CLONE_CHILD_IN_PIDNS) stands for CHILD_IN_PIDNS; the exit
@@ -75,24 +75,3 @@ class Attachment(IntEnum):
 
 OPEN_NATIVE_MASK = OPEN_CREATED - 1
 """Bits of an open flags word that come from the caller; the probe masks the others off."""
-
-NATIVE_PARAMS: dict[str, tuple[str, ...]] = {
-    "PPME_SYSCALL_OPEN_X": ("flags",),
-    "PPME_SYSCALL_OPENAT_2_X": ("flags",),
-    "PPME_SYSCALL_OPENAT2_X": ("flags", "resolve"),
-    "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": ("flags",),
-    "PPME_SOCKET_SOCKET_X": ("domain", "flags"),
-    "PPME_SOCKET_ACCEPT4_6_X": ("flags",),
-    "PPME_SYSCALL_DUP3_X": ("flags",),
-    "PPME_SYSCALL_UNLINKAT_2_X": ("flags",),
-    "PPME_SYSCALL_LINKAT_2_X": ("flags",),
-    "PPME_SYSCALL_RENAMEAT2_X": ("flags",),
-    "PPME_SYSCALL_CLONE_20_X": ("flags",),
-    "PPME_SYSCALL_CLONE3_X": ("flags",),
-    "PPME_SYSCALL_FORK_20_X": ("flags",),
-    "PPME_SYSCALL_VFORK_20_X": ("flags",),
-    "PPME_SYSCALL_PTRACE_X": ("request",),
-}
-"""Event id -> parameters whose value is the running kernel's, not the event table's. Those of the
-open family, socket, accept4 and dup3 are open(2) flag words (SOCK_NONBLOCK and SOCK_CLOEXEC equal
-O_NONBLOCK and O_CLOEXEC)."""

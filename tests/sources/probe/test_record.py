@@ -9,7 +9,8 @@ import pytest
 
 from exporter.events import live, native
 from exporter.events.fd import FdType
-from exporter.events.table import event_type
+from exporter.events.native import translator
+from exporter.events.table import event_type, load_syscall_table
 from exporter.sources.probe import record, source_text, syscalls
 from exporter.sources.probe.probe import REASONS
 
@@ -116,42 +117,92 @@ def test_steps_reasons_and_call_flags_agree():
     assert numbers["STEP_COUNT"] == len(syscalls.Step)
     for index, reason in enumerate(REASONS):
         assert numbers[f"REASON_{reason.upper()}"] == index
-    for name in ("HAS_DIRFD", "OPEN_HOW", "ACCEPT4", "CLONE_ARG", "CLONE3_ARG", "EXECVEAT"):
+    for name in (
+        "HAS_DIRFD", "OPEN_HOW", "ACCEPT4", "CLONE_ARG", "CLONE3_ARG", "EXECVEAT", "PIPE2",
+        "SOCKETPAIR", "SET_OPTION",
+    ):  # fmt: skip
         assert numbers[f"SYSCALL_{name}"] == getattr(syscalls, name)
+    io = defines("syscalls_io.h")
+    for name in ("VECTOR", "MSGHDR", "SENT", "ADDRESS", "SIZE_IS_RESULT"):
+        assert io[f"IO_{name}"] == getattr(syscalls, f"IO_{name}")
 
 
 def test_argument_kinds_agree():
-    """The letters of `ops` stand for the kernel side's numbers."""
-    numbers = defines("syscalls_generic.h")
+    """The letters of `ops` stand for the kernel side's numbers, and fit into five bits."""
+    kinds = {
+        name: number for name, number in defines("syscalls_generic.h").items() if name[:3] == "OP_"
+    }
     letters = {
         "F": "FD", "D": "DIRFD", "P": "PATH", "S": "STRING", "U": "U32", "M": "MODE",
-        "R": "RESULT_FD", "-": "SKIP", "C": "CWD",
+        "R": "RESULT_FD", "O": "OUT_STRING", "C": "CWD", "L": "U64", "I": "S32", "H": "U16",
+        "B": "U8", "T": "TIMESPEC", "Q": "DEREF_U64", "W": "DEREF_U32", "X": "LIMITS",
+        "Y": "OUT_LIMITS", "V": "MEMORY", "K": "CAPS", "J": "RING", "E": "SEMAPHORES",
     }  # fmt: skip
 
-    assert {letter: numbers[f"OP_{name}"] for letter, name in letters.items()} == syscalls.OPS
+    assert {letter: kinds[f"OP_{name}"] for letter, name in letters.items()} == syscalls.OPS
+    assert kinds["OP_COUNT"] == syscalls.MAX_OPS
+    assert max(syscalls.OPS.values()) < 32
+
+
+def test_ops_name_arguments():
+    """An op takes the next argument, or the one its digit names; some take none."""
+    f, u, r, i = (syscalls.OPS[letter] for letter in "FURI")
+
+    assert syscalls.encode_ops("") == 0
+    assert syscalls.encode_ops("FU") == f | (u | 1 << 5) << 8
+    assert syscalls.encode_ops("U2R") == u | 2 << 5 | r << 8
+    assert syscalls.encode_ops("U1I") == u | 1 << 5 | (i | 2 << 5) << 8
+
+
+_WORDS = {"UINT32", "INT32", "FLAGS32", "UID", "GID", "MODE", "ENUMFLAGS32", "SIGSET"}
+_WIDTHS = {
+    "F": {"FD"}, "D": {"FD"}, "I": {"FD", "PID", "INT64", "ERRNO"}, "P": {"FSPATH", "FSRELPATH"},
+    "S": {"CHARBUF", "FSPATH"}, "O": {"CHARBUF"}, "U": _WORDS, "M": _WORDS, "W": _WORDS,
+    "L": {"UINT64"}, "Q": {"UINT64"}, "B": {"SIGTYPE", "UINT8", "FLAGS8", "ENUMFLAGS8"},
+    "H": {"UINT16", "FLAGS16", "ENUMFLAGS16"}, "T": {"RELTIME"},
+}  # fmt: skip
+_SEVERAL = {
+    "X": ["INT64"] * 2, "Y": ["INT64"] * 2, "V": ["UINT32"] * 3, "K": ["UINT64"] * 3,
+    "J": ["UINT32", "UINT32", "FLAGS32", "UINT32", "UINT32", "FLAGS32"],
+    "E": ["UINT16", "INT16", "FLAGS16"] * 2,
+}  # fmt: skip
 
 
 def test_generic_calls_fill_their_event():
-    """The arguments of each generic call are as many, and as wide, as its event's parameters."""
-    widths = {"F": {"FD"}, "D": {"FD"}, "P": {"FSPATH", "FSRELPATH"}, "S": {"CHARBUF"}}
-    words = {"UINT32", "INT32", "FLAGS32", "UID", "GID", "MODE", "ENUMFLAGS32"}
-    widths |= {"U": words, "M": words}
+    """The arguments of each generic call are as many, and as wide, as its event's parameters.
 
+    Where the native value is translated, it may be stored wider than the event's type.
+    """
     for name, call in syscalls.CALLS.items():
         if call.step != syscalls.Step.GENERIC:
             continue
-        shown = [letter for letter in call.ops if letter not in "RC-"]
-        params = event_type(call.event).params
-        assert len(params) == 1 + len(shown), name
-        for letter, param in zip(shown, params[1:], strict=True):
-            assert param.type in widths[letter], (name, param.name)
+        event = event_type(call.event)
+        given = [
+            kind
+            for letter in re.findall("[A-Z]", call.ops)
+            if letter not in "RC"
+            for kind in _SEVERAL.get(letter, [letter])
+        ]
+        assert len(event.params[1:]) == len(given), name
+        for letter, param in zip(given, event.params[1:], strict=True):
+            is_translated = translator(event.name, param) is not None
+            fits = param.type in _WIDTHS.get(letter, {letter})
+            assert fits or (is_translated and letter == "U"), (name, param.name)
 
 
-def test_native_parameters_exist():
-    """Every parameter that is said to be native is one of its event's."""
-    for event, names in record.NATIVE_PARAMS.items():
-        assert set(names) <= set(event_type(event).param_index)
-        assert event in syscalls.supported_events().values()
+def test_transfers_fill_their_event():
+    """Every parameter of a reading or writing call is one that the probe can write."""
+    for call in syscalls.CALLS.values():
+        if call.step == syscalls.Step.IO:
+            assert call.flags >> 8 < 16 ** len(event_type(call.event).params[1:])
+
+
+def test_every_call_of_the_rules_can_be_reported():
+    """Of the calls with an event of their own, only those named here cannot be reported."""
+    known = {call.name for call in load_syscall_table().syscalls if "x86_64" in call.nr}
+
+    assert known - syscalls.CALLS.keys() == {"poll", "ppoll", "sendmmsg", "recvmmsg"}
+    assert syscalls.STATE_CALLS <= syscalls.DEFAULT_CALLS <= syscalls.CALLS.keys()
 
 
 def test_every_function_of_the_probe_is_loaded():
