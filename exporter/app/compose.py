@@ -16,6 +16,7 @@ import msgspec
 from exporter.alerts.maker import own_hostname
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
+from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.settings import alert_options, line_options
 from exporter.app.start import OpeningProbe
@@ -82,6 +83,9 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
         kernel_events=lambda: kernel_events(source),
         export=lambda registry: export_rooms(registry, source, state, engines),
         on_ready=settle_interpreter,
+        watch=lambda rulesets: source.report(
+            frozenset().union(*(calls_for(ruleset) for ruleset in rulesets))
+        ),
     )
 
 
@@ -111,6 +115,8 @@ class _Engines:
         """A ruleset was loaded; it is about to run."""
         self._before = dict(self.errors())
         self._current = loaded
+        for event, rules in unreportable(loaded.active.ruleset).items():
+            self._log.warning("the probe does not report this event", type=event, rules=rules)
         warnings = sum(len(result.warnings) for result in loaded.report.results)
         if warnings:
             self._log.warning(

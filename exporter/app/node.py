@@ -26,6 +26,7 @@ from exporter.metrics.instruments import Reading
 from exporter.metrics.registry import Registry
 from exporter.outputs.delivery import Delivery
 from exporter.outputs.output import Output
+from exporter.rules.ruleset import Ruleset
 from exporter.server.address import Address, bind_socket
 from exporter.server.grpc import GrpcOptions, GrpcServer
 from exporter.server.http import HttpHooks, HttpServer, make_app
@@ -49,7 +50,8 @@ class NodeOptions:
     thread. open_source: returns when the source is attached, raises ProbeError; called in a thread,
     may take seconds. outputs: each with the capacity of its queue. kernel_events: (type, stage) ->
     events counted in the kernel. export: registers further readers of source and state.
-    on_ready: called once, just before "ready" is said.
+    on_ready: called once, just before "ready" is said. watch: asks the source for the events of
+    these rulesets and no others; called in the loop's thread once the source is open.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -66,6 +68,7 @@ class NodeOptions:
     kernel_events: Callable[[], Reading] = dict
     export: Callable[[Registry], None] = lambda _registry: None
     on_ready: Callable[[], None] = lambda: None
+    watch: Callable[[Sequence[Ruleset]], None] = lambda _rulesets: None
 
 
 class Node:
@@ -173,6 +176,7 @@ class Node:
                     # The signal went to the whole process group and took the probe's compiler too.
                     return 0
                 raise
+            options.watch([self._pipeline.rules.ruleset])
             await asyncio.to_thread(options.state.scan)
             self._queue.connect(self._loop, self._take_alerts)
             self._pipeline.start()
@@ -229,7 +233,10 @@ class Node:
                 self._reloads.labels("failure").value += 1
                 self._log.error("reload failed, the old rules stay", error=str(error))
                 raise
+            # Both sets' events while the rules change over, so that neither misses one.
+            self._options.watch([self._pipeline.rules.ruleset, rules.ruleset])
             self._take_rules(rules)
+            self._options.watch([rules.ruleset])
             self._reloads.labels("success").value += 1
             message = f"reloaded, {len(rules.enabled)} rules"
             self._log.info("reloaded", rules=len(rules.enabled))

@@ -16,6 +16,7 @@ from exporter.config.schema import Config
 from exporter.events.host import Host
 from exporter.sources.probe.live_source import ProbeSource
 from exporter.sources.probe.probe import ProbeOptions
+from exporter.sources.probe.syscalls import STATE_CALLS
 
 
 class OpeningProbe:
@@ -72,6 +73,8 @@ def probe_options(config: Config) -> ProbeOptions:
     """Settings of the probe; the ring's size is rounded up to a power of two."""
     section = config.probe
     return ProbeOptions(
+        # The rules are not read yet; what they need is added when they are.
+        syscalls=STATE_CALLS,
         ring_bytes=1 << (section.ring_size - 1).bit_length(),
         scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
         scope_pid=section.scope_pid or None,

@@ -117,6 +117,39 @@ def test_only_chosen_calls_are_reported():
     assert [event.type.name for event in events] == ["mkdir"]
 
 
+def test_other_calls_can_be_chosen_without_losing_events(storm):
+    """While calls are added and taken away, the events of those that stay are complete."""
+    kept, added = frozenset({"openat"}), frozenset({"mkdir", "mkdirat", "setxattr"})
+    rig = Rig(syscalls=kept, procexit=False, ring_bytes=8 << 20)
+    assert rig.agent.stdin is not None
+    rig.call("os.access('/', 0)")
+    try:
+        rig.send(f"os.spawnv(os.P_WAIT, {str(storm)!r}, ['storm', '{PRIME}'])")
+        events = rig.wait(bool)
+        for _ in range(53):
+            rig.source.report(kept | added)
+            rig.source.report(kept)
+        rig.receive()
+        events += rig.source.poll(time.monotonic_ns())
+        rig.source.report(added)
+        rig.call(
+            """
+            os.open("/", 0)
+            try:
+                os.mkdir("/proc/none")
+            except OSError:
+                pass
+            """
+        )
+        events += rig.source.drain()
+        counters = rig.source.probe.counters()
+    finally:
+        rig.close()
+
+    assert len(of(events, "openat")) == PRIME == counters.events[CODE].submitted
+    assert [event.type.name for event in events if event.type.name != "openat"] == ["mkdir"]
+
+
 def test_wake_up_latency():
     """A reader that waits is woken by each event: within 10 ms in at least half of the tries.
 

@@ -32,6 +32,11 @@ class ProbeSource:
         """Load and attach. Raises ProbeError."""
         self.probe.open()
 
+    def report(self, calls: frozenset[str]) -> None:
+        """From now on report exactly these system calls. Nothing once the source has ended."""
+        if self.probe.is_attached:
+            self.probe.report(calls)
+
     @property
     def is_ended(self) -> bool:
         """Never by itself: only `close` ends it."""
