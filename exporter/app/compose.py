@@ -11,9 +11,8 @@ import signal
 import sys
 from typing import cast
 
-import msgspec
-
 from exporter.alerts.maker import own_hostname
+from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.reported_calls import calls_for, unreportable
@@ -170,20 +169,7 @@ _EVENT_NAMES = {event.code: event.name for event in load_event_table().events}
 
 def export_rooms(registry: Registry, source: ProbeSource, state: State, engines: _Engines) -> None:
     """Connect the counters of the probe, the state and the engine to their families."""
-    host = state.host
     registry.read(families.EVENTS_DROPPED, lambda: _losses(source))
     registry.read(families.EVENTS_IMPAIRED, lambda: _by_type(source, "truncated", "truncated"))
-    registry.read(
-        families.STATE_ENTRIES,
-        lambda: {
-            ("threads",): len(host.threads),
-            ("users",): len(host.users),
-            ("groups",): len(host.groups),
-            ("containers",): len(host.containers),
-        },
-    )
-    registry.read(
-        families.STATE_CHANGES,
-        lambda: {(kind,): n for kind, n in msgspec.structs.asdict(state.counters).items()},
-    )
+    export_state(registry, state)
     registry.read(families.RULE_ERRORS, engines.errors)

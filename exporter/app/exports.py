@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from exporter.alerts.queue import AlertQueue
 from exporter.app.pipeline import ActiveRules, Pipeline
 from exporter.events.table import load_event_table
@@ -10,6 +12,7 @@ from exporter.metrics.instruments import LabelValues, Reading
 from exporter.metrics.registry import Registry
 from exporter.outputs.delivery import Delivery
 from exporter.server.stream import AlertStream
+from exporter.state.state import State
 
 _ALERT_QUEUE = "alerts"
 
@@ -50,6 +53,24 @@ def export_rules(registry: Registry, active: Callable[[], ActiveRules]) -> None:
     registry.read(
         families.RULES_FILE_INFO,
         lambda: dict.fromkeys(active().ruleset.sha256.items(), 1),
+    )
+
+
+def export_state(registry: Registry, state: State) -> None:
+    """How much the state holds, and what has happened to it."""
+    host = state.host
+    registry.read(
+        families.STATE_ENTRIES,
+        lambda: {
+            ("threads",): len(host.threads),
+            ("users",): len(host.users),
+            ("groups",): len(host.groups),
+            ("containers",): len(host.containers),
+        },
+    )
+    registry.read(
+        families.STATE_CHANGES,
+        lambda: {(kind,): n for kind, n in msgspec.structs.asdict(state.counters).items()},
     )
 
 

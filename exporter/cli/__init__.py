@@ -1,7 +1,7 @@
 """The command line: parse, call, print. Errors for users end here, with the exit status.
 
 Status 0: done. 1: the input, the machine or the rules do not allow it; the message says what to do.
-2: the command line itself is wrong (click).
+2: the command line itself is wrong (click). 130: Ctrl-C.
 """
 
 import sys
@@ -13,8 +13,12 @@ import click
 from exporter import __version__
 from exporter.errors import LannerError
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells count it."""
+
 _COMMANDS = {
     "run": "exporter.cli.run:run",
+    "replay": "exporter.cli.replay:replay",
     "rules": "exporter.cli.rules:rules",
     "fields": "exporter.cli.fields:fields",
     "condition": "exporter.cli.condition:condition",
@@ -31,6 +35,7 @@ Prometheus and a gRPC alert stream.
 First steps:
   lanner run                          the default rules, metrics on port 9376
   lanner run -r my_rules.yaml --json  your rules, JSON alerts on standard output
+  lanner replay capture.scap          the same on recorded events
   lanner rules validate my_rules.yaml check a rules file without running it
   curl -s localhost:9376/metrics      what Prometheus will see
 """
@@ -59,6 +64,8 @@ class LazyGroup(click.Group):
         except LannerError as error:
             click.echo(str(error), err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})

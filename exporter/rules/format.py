@@ -129,11 +129,13 @@ def compile_format(
     *,
     is_base64: bool = False,
     rebind: Callable[[Operand], Operand] | None = None,
+    clean: Callable[[bytes], bytes] | None = None,
 ) -> OutputFormat:
     """Compile a template for events of one source. Raises FormatError.
 
     A leading `*` prints missing values as `<NA>`. is_base64: buffers print as base64. rebind: gives
-    each operand the readers it shall have instead of the catalogue's.
+    each operand the readers it shall have instead of the catalogue's. clean: applied to the text of
+    each value.
     """
     prints_missing = template.startswith("*")
     pieces: list[bytes | Renderer] = []
@@ -146,6 +148,8 @@ def compile_format(
         for use in uses_of(operand):
             uses.setdefault(use.text, use)
         renderer = text_reader(operand, is_base64=is_base64)
+        if clean is not None:
+            renderer = _cleaned(renderer, clean)
         pieces.append(_finished(renderer, part.width, prints_missing=prints_missing))
     return OutputFormat(template, pieces, list(uses.values()), prints_missing=prints_missing)
 
@@ -189,6 +193,14 @@ def _finished(renderer: Renderer, width: int | None, *, prints_missing: bool) ->
                 return None
             text = MISSING
         return text if width is None else text[:width].ljust(width)
+
+    return render
+
+
+def _cleaned(renderer: Renderer, clean: Callable[[bytes], bytes]) -> Renderer:
+    def render(event: Event) -> bytes | None:
+        text = renderer(event)
+        return None if text is None else clean(text)
 
     return render
 

@@ -1,0 +1,273 @@
+"""`lanner replay` as people call it: output, errors, pipes, the terminal, exit status."""
+
+import gzip
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.captures.samples import sample_capture
+
+LANNER = [sys.executable, "-m", "exporter"]
+RULES = """
+- rule: Connected
+  desc: d
+  condition: evt.type = connect and fd.type in (ipv4, ipv6) and evt.dir = <
+  output: connected (to=%fd.name by=%proc.name)
+  priority: NOTICE
+- rule: Every close
+  desc: d
+  condition: evt.type = close
+  output: closed %fd.num
+  priority: DEBUG
+"""
+
+
+@pytest.fixture
+def rules(tmp_path):
+    """A rules file that matches things of the sample captures."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return str(path)
+
+
+@pytest.fixture
+def curl():
+    """The recording of a curl."""
+    return str(sample_capture("curl_google.scap"))
+
+
+def run(*args: str, **options) -> subprocess.CompletedProcess[str]:
+    """Call the program; its output as text."""
+    done = subprocess.run(
+        [*LANNER, "replay", *args], capture_output=True, text=True, timeout=60, check=False,
+        **options,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_alerts_as_json_lines(lanner, curl, rules):
+    """One object a line, times of the events in order, nothing on standard error."""
+    status, out, err = lanner("replay", curl, "-r", rules, "--json")
+    alerts = [json.loads(line) for line in out.splitlines()]
+
+    assert (status, err) == (0, "")
+    assert {alert["rule"] for alert in alerts} == {"Connected", "Every close"}
+    assert [alert["time"] for alert in alerts] == sorted(alert["time"] for alert in alerts)
+    assert all(alert["time"].startswith("20") for alert in alerts)
+
+
+def test_the_configuration_counts(lanner, curl, rules, tmp_path):
+    """-c and -o as in `lanner run`: selection, priority, forms."""
+    config = tmp_path / "lanner.yaml"
+    config.write_text(f"rules_files: [{rules}]\npriority: notice\njson_output: true\n")
+    _, out, _ = lanner("replay", curl, "-c", str(config), "-o", "time_format_iso_8601=true")
+    rules_seen = {json.loads(line)["rule"] for line in out.splitlines()}
+
+    assert rules_seen == {"Connected"}
+    assert "+0000: Notice connected" in out
+
+
+def test_the_default_rules_without_any(lanner, curl):
+    """As `lanner run`: our own rules."""
+    status, out, _ = lanner("replay", curl, "--summary")
+
+    assert status == 0
+    assert re.search(r"[\d,]+ events in ", out)
+
+
+def test_fields_print_each_event(lanner, curl):
+    """Without rules, without alerts; numbers rise, hidden events leave gaps."""
+    status, out, err = lanner("replay", curl, "--fields", "%evt.num %evt.type")
+    numbers = [int(line.split()[0]) for line in out.splitlines()]
+
+    assert (status, err) == (0, "")
+    assert len(numbers) > 500
+    assert numbers == sorted(set(numbers))
+
+
+def test_fields_and_filter_as_json(lanner, curl):
+    """Typed values of the events that pass."""
+    _, out, _ = lanner(
+        "replay", curl, "--json", "--fields", "*%evt.num %evt.type %fd.num %evt.is_io",
+        "--filter", "evt.type in (read, write) and proc.name = curl",
+    )  # fmt: skip
+    found = [json.loads(line) for line in out.splitlines()]
+
+    assert found
+    assert {entry["evt.type"] for entry in found} == {"read", "write"}
+    assert all(type(entry["evt.num"]) is int and entry["evt.is_io"] is True for entry in found)
+
+
+def test_a_wrong_filter_and_format_have_their_place(lanner, curl):
+    """Status 1; nothing is printed before."""
+    status, out, err = lanner("replay", curl, "--filter", "proc.name = a b")
+    assert (status, out) == (1, "")
+    assert err.startswith("--filter:1:")
+    assert err.splitlines()[-1].strip() == "^"
+
+    status, out, err = lanner("replay", curl, "--fields", "%evt.num %nope.x")
+    assert (status, out) == (1, "")
+    assert err.startswith("--fields:1:10: error LOAD_ERR_COMPILE_OUTPUT")
+
+
+def test_wrong_rules_and_files_are_errors(lanner, curl, tmp_path):
+    """Each names the file; status 1."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("- rule: X\n")
+    status, out, err = lanner("replay", curl, "-r", str(broken))
+    assert (status, out) == (1, "")
+    assert str(broken) in err
+
+    missing = str(tmp_path / "missing.scap")
+    for path, reason in ((missing, "No such file or directory"), (str(tmp_path), "directory")):
+        status, out, err = lanner("replay", path)
+        assert (status, out) == (1, "")
+        assert path in err
+        assert reason in err
+
+
+def test_a_file_that_is_no_capture(lanner, tmp_path):
+    """One sentence with the place."""
+    path = tmp_path / "text.scap"
+    path.write_text("not a capture, only some text that is long enough")
+    status, out, err = lanner("replay", str(path), "--summary")
+
+    assert (status, out) == (1, "")
+    assert f"{path}: byte 0: " in err
+    assert "this is no capture" in err
+
+
+def test_a_cut_capture_is_replayed_to_the_cut(lanner, curl, tmp_path):
+    """What stands before the cut comes out; then one error with the offset; status 1."""
+    data = gzip.decompress(Path(curl).read_bytes())
+    path = tmp_path / "cut.scap"
+    path.write_bytes(data[: len(data) * 3 // 4])
+    _, whole, _ = lanner("replay", curl, "--fields", "%evt.num %evt.type %proc.name")
+    status, part, err = lanner("replay", str(path), "--fields", "%evt.num %evt.type %proc.name")
+
+    assert status == 1
+    assert part
+    assert whole.startswith(part)
+    assert re.search(r"cut\.scap.*byte \d+", err)
+    assert err.count("error") == 1
+
+
+def test_standard_input(curl, rules):
+    """`-` reads a pipe, packed or not, and gives what the file gives."""
+    packed = Path(curl).read_bytes()
+    from_file = run(curl, "-r", rules, "--json")
+    for data in (packed, gzip.decompress(packed)):
+        done = subprocess.run(
+            [*LANNER, "replay", "-", "-r", rules, "--json"],
+            input=data, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0
+        assert done.stdout.decode() == from_file.stdout
+
+
+def test_a_reader_that_goes_away_is_no_noise(curl):
+    """`| head -1` gets its line, in order, and nothing is said."""
+    command = (
+        f"{' '.join(LANNER)} replay {curl} --fields '%evt.num' | head -1; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout == "1\n"
+    assert done.stderr == ""
+
+
+def test_ctrl_c_prints_the_summary(curl):
+    """Status 130, and the summary says that the end was not reached."""
+    with subprocess.Popen(
+        [*LANNER, "replay", curl, "--speed", "real", "--fields", "%evt.num", "--summary"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, err = process.communicate(timeout=30)
+
+    assert first == "1\n"
+    assert process.returncode == 130
+    assert f"{curl} (not to its end)" in rest
+    assert err == ""
+
+
+def test_a_silent_pipe_can_be_interrupted():
+    """Before a single byte has come."""
+    with subprocess.Popen(
+        [*LANNER, "replay", "-", "--fields", "%evt.num", "--summary"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_audit_logs(lanner, tmp_path):
+    """--source k8s_audit reads JSON lines; bad lines are said and passed over."""
+    log = tmp_path / "audit.log"
+    event = {
+        "kind": "Event", "auditID": "1", "verb": "create", "stage": "ResponseComplete",
+        "stageTimestamp": "2024-05-01T12:00:00.5Z", "user": {"username": "eve"},
+    }  # fmt: skip
+    log.write_text(f"{json.dumps(event)}\nnonsense\n{json.dumps(event | {'verb': 'get'})}\n")
+    status, out, err = lanner(
+        "replay", "--source", "k8s_audit", str(log), "--fields", "%ka.verb %ka.user.name",
+        "--filter", "ka.verb in (create, get)",
+    )  # fmt: skip
+
+    assert status == 0
+    assert out.splitlines() == ["create eve", "get eve"]
+    assert f"warning: {log}:2: " in err
+
+
+def read_terminal(args: list[str]) -> tuple[str, int]:
+    """Everything the program writes to a terminal, and its status; stdout goes elsewhere."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [*LANNER, "replay", *args], stdin=slave, stdout=subprocess.DEVNULL, stderr=slave
+    ) as process:
+        os.close(slave)
+        shown = b""
+        while select.select([master], [], [], 60)[0]:
+            try:
+                data = os.read(master, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not data:
+                break
+            shown += data
+        process.wait(30)
+    os.close(master)
+    return shown.decode(), process.returncode
+
+
+def test_a_terminal_sees_how_far_it_is(curl):
+    """Bytes, percent and events a second on standard error; the bar is gone at the end."""
+    shown, status = read_terminal([curl, "--fields", "%evt.num"])
+
+    assert status == 0
+    assert re.search(r"replay  \[#* *\]  +\d+%  .*21\.8 KiB/21\.8 KiB  [\d,]+ events/s", shown)
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_a_pipe_sees_no_progress(curl):
+    """Standard error stays empty when nobody looks."""
+    assert run(curl, "--fields", "%evt.num").stderr == ""
