@@ -11,7 +11,7 @@ from exporter.events.event import Event
 from exporter.events.params import decode_all, split_strings
 from exporter.events.paths import AT_FDCWD, concatenate, with_slash, working_directory
 from exporter.events.table import load_event_table
-from exporter.events.thread import Thread, ThreadFlags
+from exporter.events.thread import UNKNOWN_ID, Thread, ThreadFlags
 from exporter.state.tables import Handler, Tables
 
 _TABLES = load_event_table().value_tables
@@ -60,6 +60,10 @@ def on_execve(tables: Tables, event: Event) -> None:
         thread.pid = pid
         tables.threads.add(thread)
     _set_process_facts(values, thread)
+    if event.live is None:
+        # Old captures tell no ids here, and then the thread has none any more.
+        thread.uid = UNKNOWN_ID if values[26] is None else values[26]
+        thread.gid = UNKNOWN_ID if values[29] is None else values[29]
     _set_image_facts(values, thread)
     # The stored enter event must be looked at with the working directory of before the exec.
     thread.exepath = _path_from_enter(tables, event) if values[27] is None else values[27]

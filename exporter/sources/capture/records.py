@@ -8,7 +8,7 @@ import struct
 from msgspec import Struct
 
 from exporter.events.params import ByteOrder
-from exporter.events.table import load_event_table
+from exporter.events.table import event_type, load_event_table
 from exporter.sources.capture import blocks
 from exporter.sources.capture.upgrade import Route, Shape
 
@@ -26,7 +26,9 @@ V1_HEADER_BYTES = 22
 _V1_EXTRA_BYTES = 3
 """What two old event types claim too much."""
 
-_V1_LONG = frozenset({"PPME_NOTIFICATION_E", "PPME_INFRASTRUCTURE_EVENT_E"})
+_V1_LONG = frozenset({
+    event_type("PPME_NOTIFICATION_E").code, event_type("PPME_INFRASTRUCTURE_EVENT_E").code,
+})  # fmt: skip
 _LARGE = frozenset({blocks.EVENT_V2_LARGE, blocks.EVENT_V2_LARGE_FLAGS})
 _WITH_FLAGS = frozenset({
     blocks.EVENT_V1_FLAGS, blocks.EVENT_V2_FLAGS, blocks.EVENT_V2_LARGE_FLAGS,
@@ -84,6 +86,8 @@ class Layouts:
         if not is_old:
             nparams = rest[0]
         lengths_at = position + layout.size
+        if is_old and code in _V1_LONG:
+            size -= _V1_EXTRA_BYTES
         start = lengths_at - (V1_HEADER_BYTES if is_old else V2_HEADER_BYTES)
         available = position + total - blocks.TRAILER_BYTES - start
         if size > available:
@@ -101,16 +105,14 @@ class Layouts:
     def count_params(self, frame: Frame, buffer: bytes) -> None:
         """Fill in the number of parameters of a V1 record, which follows from its lengths alone.
 
-        Corrects the size where old writers claimed too much. A type of a newer schema has no
-        number to try first and is left with none. Raises ValueError when no number fits.
+        A type of a newer schema has no number to try first and is left with none. Raises
+        ValueError when no number fits.
         """
         events = load_event_table().events
         if frame.code >= len(events):
             frame.nparams = 0
             return
         event_id, most = events[frame.code].id, len(events[frame.code].params)
-        if event_id in _V1_LONG:
-            frame.size -= _V1_EXTRA_BYTES
         room = frame.size - V1_HEADER_BYTES
         for count in range(min(most, max(room, 0) // 2), -1, -1):
             lengths = struct.unpack_from(f"{self._mark}{count}H", buffer, frame.lengths_at)

@@ -238,8 +238,14 @@ class CaptureSource:
 
     def _restart(self) -> None:
         """Another capture follows in the same file: forget everything and begin anew."""
-        self._on_reset()
+        source = self._input
         try:
+            if source.available(4) >= 4:
+                kind = self._packing.u32.unpack_from(source.buffer, source.position)[0]
+                if kind != blocks.SECTION_HEADER:
+                    problem = f"block type 0x{kind:x} between events, where only another capture's "
+                    raise self._bad(source.position, problem + "section header may be")
+            self._on_reset()
             self._begin_section()
         except CaptureError as error:
             self._fail(error)
