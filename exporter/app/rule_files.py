@@ -28,6 +28,9 @@ from exporter.rules.loader.results import ItemType
 from exporter.rules.ruleset import ExtraField
 from exporter.rules.selection import Selection
 
+DEFAULT_RULES = "default"
+"""What stands for Lanner's own rules among rules files."""
+
 _SUFFIXES = {".yaml", ".yml"}
 
 
@@ -68,28 +71,27 @@ class LoadedRules:
 def read_rule_files(paths: Iterable[str]) -> list[RulesSource]:
     """The files in order; a directory stands for its .yaml and .yml files by name.
 
-    What cannot be read is in the list with its error. Lanner's own rules when there are no paths.
+    What cannot be read is in the list with its error. The word "default" stands for Lanner's own
+    rules, which are also what no paths mean.
     """
-    paths = list(paths)
-    if not paths:
-        own = sorted(
-            (
-                place
-                for place in files("exporter.ruleset").iterdir()
-                if place.name.endswith(".yaml")
-            ),
-            key=lambda place: place.name,
-        )
-        return [RulesSource(place.name, place.read_bytes()) for place in own]
     found: list[RulesSource] = []
-    for text in paths:
+    for text in list(paths) or [DEFAULT_RULES]:
         path = Path(text)
-        if path.is_dir():
+        if text == DEFAULT_RULES and not path.exists():
+            found += _own_rules()
+        elif path.is_dir():
             inside = sorted(entry for entry in path.iterdir() if entry.suffix in _SUFFIXES)
             found += [_read(str(entry)) for entry in inside if entry.is_file()]
         else:
             found.append(_read(text))
     return found
+
+
+def _own_rules() -> list[RulesSource]:
+    own = (place for place in files("exporter.ruleset").iterdir() if place.name.endswith(".yaml"))
+    return [
+        RulesSource(place.name, place.read_bytes()) for place in sorted(own, key=lambda p: p.name)
+    ]
 
 
 def _read(name: str) -> RulesSource:

@@ -160,7 +160,8 @@ class Config(Section):
     rules_files: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
         default=(),
         validation_alias=AliasChoices("rules_files", "rules_file"),
-        description="Rules files and directories, in order; Lanner's own rules when empty.",
+        description="Rules files and directories, in order; the word default stands for our own"
+        " rules, which are what an empty list means.",
     )
     rules: tuple[Selection, ...] = Field(
         default=(), description="Rules to switch on and off, in order."

@@ -55,6 +55,19 @@ def test_files_keep_their_order_and_directories_are_sorted(tmp_path: Path) -> No
     ]
 
 
+def test_the_word_default_adds_to_our_own_rules(tmp_path: Path) -> None:
+    """`default` is our own rules, so that rules of one's own can stand beside them."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("")
+    own = read_rule_files([])
+
+    assert own == read_rule_files(["default"])
+    assert [*own, str(mine)] == [
+        *(files := read_rule_files(["default", str(mine)]))[:-1],
+        files[-1].name,
+    ]
+
+
 def test_a_missing_file_is_kept_with_its_error(tmp_path: Path) -> None:
     """What cannot be read is reported by the loader like every other error."""
     path = str(tmp_path / "none.yaml")
