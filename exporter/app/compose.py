@@ -17,11 +17,12 @@ from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
-from exporter.app.settings import alert_options, line_options
+from exporter.app.settings import alert_options, counter_options, line_options, registry_of
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
 from exporter.events.table import load_event_table
 from exporter.metrics import families
+from exporter.metrics.compat import export_falco, export_falcosidekick
 from exporter.metrics.instruments import LabelValues, Reading
 from exporter.metrics.registry import Registry
 from exporter.outputs.output import Output
@@ -30,6 +31,7 @@ from exporter.rules.fields.catalogue import fields_of
 from exporter.server.address import parse_address
 from exporter.server.grpc import parse_socket
 from exporter.server.stream import StreamOptions
+from exporter.server.versions import COMPATIBLE_VERSION
 from exporter.sources.probe.live_source import ProbeSource
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
@@ -80,11 +82,14 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
         shutdown_seconds=config.shutdown_timeout,
         fields_checksum=fields_checksum(),
         kernel_events=lambda: kernel_events(source),
-        export=lambda registry: export_rooms(registry, source, state, engines),
+        export=lambda registry: export_all(registry, config, source, state, engines),
         on_ready=settle_interpreter,
         watch=lambda rulesets: source.report(
             frozenset().union(*(calls_for(ruleset) for ruleset in rulesets))
         ),
+        registry=registry_of(config),
+        counters=counter_options(config),
+        rule_sampling=config.metrics.rule_sampling,
     )
 
 
@@ -165,6 +170,17 @@ def _losses(source: ProbeSource) -> Reading:
 
 
 _EVENT_NAMES = {event.code: event.name for event in load_event_table().events}
+
+
+def export_all(
+    registry: Registry, config: Config, source: ProbeSource, state: State, engines: _Engines
+) -> None:
+    """Everything that is read at scrape time, also under the names of other programs."""
+    export_rooms(registry, source, state, engines)
+    if families.FALCOSIDEKICK in config.metrics.compat:
+        export_falcosidekick(registry)
+    if families.FALCO in config.metrics.compat:
+        export_falco(registry, hostname=own_hostname(), version=COMPATIBLE_VERSION)
 
 
 def export_rooms(registry: Registry, source: ProbeSource, state: State, engines: _Engines) -> None:

@@ -44,7 +44,13 @@ def export_rules(registry: Registry, active: Callable[[], ActiveRules]) -> None:
 
     def rule_info() -> Reading:
         return {
-            (rule.name, str(rule.priority), rule.source, ",".join(sorted(set(rule.tags)))): 1
+            (
+                rule.name,
+                str(rule.priority),
+                str(int(rule.priority)),
+                rule.source,
+                ",".join(sorted(set(rule.tags))),
+            ): 1
             for rule in active().enabled
         }
 
@@ -98,4 +104,4 @@ def export_queues(
     )
     registry.read(families.GRPC_SUBSCRIBERS, lambda: {(): stream.subscriber_count})
     registry.read(families.GRPC_SENT, lambda: {(m,): n for m, n in stream.sent.items()})
-    registry.read(families.GRPC_DROPPED, lambda: {(): stream.dropped})
+    registry.read(families.GRPC_DROPPED, lambda: {("queue_full",): stream.dropped})

@@ -10,16 +10,18 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from exporter.alerts.alert import Alert
-from exporter.alerts.counters import AlertCounters
+from exporter.alerts.counters import AlertCounters, CounterOptions
 from exporter.alerts.queue import AlertQueue
 from exporter.app.exports import export_pipeline, export_queues, export_rules
 from exporter.app.logs import Logger
 from exporter.app.pipeline import ActiveRules, EventSource, Pipeline, StateRoom
+from exporter.app.reloads import ReloadStatus
+from exporter.app.rule_costs import RuleCosts
 from exporter.errors import LannerError, OutputError
 from exporter.metrics import families
 from exporter.metrics.instruments import Reading
@@ -52,6 +54,9 @@ class NodeOptions:
     events counted in the kernel. export: registers further readers of source and state.
     on_ready: called once, just before "ready" is said. watch: asks the source for the events of
     these rulesets and no others; called in the loop's thread once the source is open.
+    on_ready: called once, just before "ready" is said. registry: where all metrics of this node go.
+    counters: settings of the alert families. rule_sampling: one in so many events tells the cost of
+    rules; 0: none.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -69,6 +74,9 @@ class NodeOptions:
     export: Callable[[Registry], None] = lambda _registry: None
     on_ready: Callable[[], None] = lambda: None
     watch: Callable[[Sequence[Ruleset]], None] = lambda _rulesets: None
+    registry: Registry = field(default_factory=Registry)
+    counters: CounterOptions = field(default_factory=CounterOptions)
+    rule_sampling: int = 0
 
 
 class Node:
@@ -77,13 +85,11 @@ class Node:
     def __init__(self, options: NodeOptions, log: Logger) -> None:
         self._options = options
         self._log = log
-        self._registry = Registry()
-        self._counters = AlertCounters(self._registry)
+        self._registry = options.registry
+        self._counters = AlertCounters(self._registry, options.counters)
         self._queue = AlertQueue(options.queue_capacity)
         self._stream = AlertStream(options.stream)
-        self._reloads = self._registry.counter(families.RELOADS)
-        self._reload_ok = self._registry.gauge(families.RELOAD_SUCCESSFUL).labels()
-        self._reload_time = self._registry.gauge(families.RELOAD_TIME).labels()
+        self._reloads = ReloadStatus(self._registry)
         self._reload_lock = asyncio.Lock()
         self._delivery_latency = self._registry.histogram(families.DELIVERY_LATENCY)
         self._deliveries = [self._delivery(out, room) for out, room in options.outputs]
@@ -92,6 +98,7 @@ class Node:
         self._failure: BaseException | None = None
         self._next_failure_log: dict[str, float] = {}
         self._tasks: set[asyncio.Task[str | None]] = set()
+        self._costs = RuleCosts(self._registry, options.rule_sampling)
         rules = options.load_rules()
         self._pipeline = Pipeline(
             source=options.source,
@@ -100,14 +107,14 @@ class Node:
             counters=self._counters,
             queue=self._queue,
             on_end=self._hot_thread_ended,
+            costs=self._costs,
         )
         self._take_rules(rules)
-        for result in ("success", "failure"):
-            self._reloads.labels(result)
         export_pipeline(self._registry, self._pipeline, options.kernel_events)
         export_rules(self._registry, lambda: self._pipeline.rules)
         export_queues(self._registry, self._queue, self._deliveries, self._stream)
         self._registry.read(families.PROBE_ATTACHED, lambda: {(): not options.source.is_ended})
+        self._registry.read(families.READY, lambda: {(): self.is_ready})
         options.export(self._registry)
         self._is_running = False
 
@@ -220,8 +227,8 @@ class Node:
         self._counters.begin(rules.enabled)
         self._pipeline.rules = rules
         self._counters.keep_only(rules.enabled)
-        self._reload_ok.value = 1
-        self._reload_time.value = time.time()
+        self._costs.keep_only(rules.enabled)
+        self._reloads.loaded(rules.ruleset)
 
     async def reload(self) -> str:
         """Load the rules again and swap them in. Raises LannerError; then the old ones stay."""
@@ -229,15 +236,14 @@ class Node:
             try:
                 rules = await asyncio.to_thread(self._options.load_rules)
             except LannerError as error:
-                self._reload_ok.value = 0
-                self._reloads.labels("failure").value += 1
+                self._reloads.failed(error)
                 self._log.error("reload failed, the old rules stay", error=str(error))
                 raise
             # Both sets' events while the rules change over, so that neither misses one.
             self._options.watch([self._pipeline.rules.ruleset, rules.ruleset])
             self._take_rules(rules)
             self._options.watch([rules.ruleset])
-            self._reloads.labels("success").value += 1
+            self._reloads.succeeded()
             message = f"reloaded, {len(rules.enabled)} rules"
             self._log.info("reloaded", rules=len(rules.enabled))
             return message

@@ -13,11 +13,13 @@ from typing import Protocol
 from msgspec import Struct
 
 from exporter.alerts.alert import Alert
+from exporter.app.rule_costs import RuleCosts
 from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
 
 _POLL_NS = 100_000_000
+_NS_A_SECOND = 1e9
 
 
 class EventSource(Protocol):
@@ -53,6 +55,9 @@ class AlertCounts(Protocol):
     def count(self, alert: Alert) -> None:
         """Count one alert."""
 
+    def housekeep(self, now: float) -> None:
+        """Called often by the thread; now: monotonic seconds."""
+
 
 class AlertTaker(Protocol):
     """Where alerts go: the queue to the event loop, or the lines of a replay."""
@@ -61,12 +66,21 @@ class AlertTaker(Protocol):
         """Take one alert; False when it is lost, which the taker counts."""
 
 
+def no_checks(_event: Event) -> Sequence[tuple[Rule, Callable[[Event], bool]]]:
+    """For rules that cannot be measured one by one."""
+    return ()
+
+
 class ActiveRules(Struct, frozen=True):
-    """A loaded ruleset, ready to match. Swapped as a whole between two events."""
+    """A loaded ruleset, ready to match. Swapped as a whole between two events.
+
+    checks: rules that could match an event, each as a function of its own.
+    """
 
     ruleset: Ruleset
     match: Callable[[Event], Sequence[Rule]]
     make: Callable[[Rule, Event, int], Alert]
+    checks: Callable[[Event], Sequence[tuple[Rule, Callable[[Event], bool]]]] = no_checks
 
     @property
     def enabled(self) -> list[Rule]:
@@ -89,6 +103,7 @@ class Pipeline:
         counters: AlertCounts,
         queue: AlertTaker,
         on_end: Callable[[BaseException | None], None],
+        costs: RuleCosts | None = None,
     ) -> None:
         self.rules = rules
         self.delivered = [0] * (max(event.code for event in load_event_table().events) + 1)
@@ -100,6 +115,9 @@ class Pipeline:
         self._counters = counters
         self._queue = queue
         self._on_end = on_end
+        self._costs = costs
+        # Counts down to 0; from below it never gets there.
+        self._until_sample = (costs.interval if costs is not None else 0) or -1
         self._seq = 0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -122,7 +140,9 @@ class Pipeline:
         error: BaseException | None = None
         try:
             source, handle, now_ns = self._source, self.handle, time.monotonic_ns
+            housekeep = self._counters.housekeep
             while not self._is_stopping and not source.is_ended:
+                housekeep(now_ns() / _NS_A_SECOND)
                 for event in source.poll(now_ns() + _POLL_NS):
                     handle(event)
             for event in source.drain():
@@ -156,6 +176,10 @@ class Pipeline:
         for rule in matched:
             self._alert(rules, rule, event)
         self.delivered[event.type.code] += 1
+        self._until_sample -= 1
+        if not self._until_sample and self._costs is not None:
+            self._until_sample = self._costs.interval
+            self._costs.sample(rules.checks(event), event)
 
     def _alert(self, rules: ActiveRules, rule: Rule, event: Event) -> None:
         try:

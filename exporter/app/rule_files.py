@@ -150,7 +150,9 @@ def load_active(
         partial(compile_format, is_base64=is_base64),
         alert_options,
     )
-    active = ActiveRules(ruleset=report.ruleset, match=engine.match, make=maker.make)
+    active = ActiveRules(
+        ruleset=report.ruleset, match=engine.match, make=maker.make, checks=engine.checks
+    )
     on_loaded(LoadedRules(active, engine, report))
     return active
 

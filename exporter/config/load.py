@@ -148,7 +148,7 @@ def _shown(value: object) -> str:
 def _unknown_key(path: Path, name: str) -> tuple[str, str | None]:
     key = str(path[-1])
     known = _keys_at(path[:-1])
-    foreign = FOREIGN_KEYS.get(key) if len(path) == 1 else None
+    foreign = FOREIGN_KEYS.get(name)
     near = difflib.get_close_matches(key, known, n=1)
     message = f'unknown key "{name}"'
     if foreign is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from exporter.config.units import Duration, Size
+from exporter.metrics.families import FAMILIES
 from exporter.rules.priority import Priority
 
 FOREIGN_KEYS = {
@@ -25,7 +26,21 @@ FOREIGN_KEYS = {
     "log_stderr": "the log is always on standard error",
     "log_syslog": "the log is always on standard error",
     "load_plugins": "container facts are built in; plugins are not loaded",
-    "metrics": "metrics are always on, at /metrics of http.listen",
+    "metrics.enabled": "metrics are always on, at /metrics of http.listen",
+    "metrics.interval": "metrics are read by scrapes, when they come",
+    "metrics.output_file": "metrics are served at /metrics of http.listen only",
+    "metrics.output_rule": "metrics are served at /metrics of http.listen only",
+    "metrics.rules_counters_enabled": "always on; under Falco's names with metrics.compat: [falco]",
+    "metrics.resource_utilization_enabled": "always on, as process_*",
+    "metrics.state_counters_enabled": "always on, as lanner_state_*",
+    "metrics.kernel_event_counters_enabled": "always on, as lanner_events_*",
+    "metrics.kernel_event_counters_per_cpu_enabled": "events are counted by type, not by processor",
+    "metrics.kernel_iter_event_counters_enabled": "the probe uses no iterators",
+    "metrics.libbpf_stats_enabled": "bpftool prog shows run times of the probe's programs",
+    "metrics.plugins_metrics_enabled": "container facts are built in; plugins are not loaded",
+    "metrics.jemalloc_stats_enabled": "Lanner does not use jemalloc",
+    "metrics.convert_memory_to_mb": "metrics are in base units",
+    "metrics.include_empty_values": "counters are there from 0",
     "output_timeout": "outputs never block each other; shutdown_timeout bounds the end",
     "plugins": "container facts are built in; plugins are not loaded",
     "program_output": "this version writes to stdout_output and gRPC only",
@@ -118,6 +133,71 @@ class HttpSection(Section):
     )
 
 
+class FamilySection(Section):
+    """What is changed of one metric family."""
+
+    labels: tuple[str, ...] | None = Field(
+        default=None,
+        description="Which of the family's optional labels it has; the default ones without it.",
+    )
+    max_series: int = Field(
+        default=0, ge=0, le=1_000_000, description="Ceiling of series; 0: the family's own."
+    )
+
+
+class NamespacesSection(Section):
+    """Which namespaces have series of their own; alerts of the others count as "other"."""
+
+    allow: tuple[str, ...] = Field(
+        default=(), description="Patterns such as team-*; all namespaces when empty."
+    )
+    deny: tuple[str, ...] = Field(default=(), description="Patterns; wins over allow.")
+
+
+def _known_families(value: Any) -> Any:
+    for name, section in value.items() if isinstance(value, dict) else ():
+        family = _CONFIGURABLE.get(name)
+        if family is None:
+            raise ValueError(f"expected families among {', '.join(_CONFIGURABLE)}")
+        labels = section.get("labels") if isinstance(section, dict) else None
+        if set(labels or ()) - family.optional:
+            choice = ", ".join(label for label in family.labels if label in family.optional)
+            raise ValueError(f"expected labels of {name} among: {choice or 'none'}")
+    return value
+
+
+_CONFIGURABLE = {family.name: family for family in FAMILIES if family.optional or family.max_series}
+
+
+class MetricsSection(Section):
+    """What /metrics shows."""
+
+    compat: tuple[Literal["falco-exporter", "falcosidekick", "falco"], ...] = Field(
+        default=(), description="Programs under whose metric names Lanner's facts appear as well."
+    )
+    families: Annotated[dict[str, FamilySection], BeforeValidator(_known_families)] = Field(
+        default={}, description="Changes of single families, by name."
+    )
+    namespaces: NamespacesSection = Field(
+        default=NamespacesSection(), description="Which namespaces are shown."
+    )
+    gone_grace: Duration = Field(
+        default=300.0, gt=0, description="How long series of a workload outlive it."
+    )
+    idle_expiry: Duration = Field(
+        default=3600.0, gt=0, description="How long series of a workload stay when nothing happens."
+    )
+    created_timestamps: bool = Field(
+        default=True, description="Tell in OpenMetrics when each counter began."
+    )
+    rule_sampling: int = Field(
+        default=1009,
+        ge=0,
+        le=10_000_000,
+        description="Time all rules on one in so many events; 0: never.",
+    )
+
+
 class GrpcSection(Section):
     """The alert stream over gRPC."""
 
@@ -192,6 +272,7 @@ class Config(Section):
     stdout_output: StdoutSection = Field(default=StdoutSection(), description="Standard output.")
     http: HttpSection = Field(default=HttpSection(), description="HTTP server.")
     grpc: GrpcSection = Field(default=GrpcSection(), description="gRPC server.")
+    metrics: MetricsSection = Field(default=MetricsSection(), description="Metrics.")
     probe: ProbeSection = Field(default=ProbeSection(), description="Kernel probe.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message of Lanner's own log, on standard error."

@@ -1,47 +1,23 @@
-"""Counters, gauges and histograms that one thread writes without locks.
+"""Instruments: the children of a family, made on first use, bounded, and given to scrapes.
 
-Takes increments from the thread that owns an instrument, gives prometheus_client metric families at
-scrape time. The lock-free form rests on one rule: an instrument has one writing thread. The scrape
-reads from another thread and may see a histogram between two of its additions; it never blocks
-the writer.
+Takes increments from the thread that owns an instrument, gives (labels, child) at scrape time.
+The lock-free form rests on one rule: an instrument has one writing thread.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import cast
 
-from msgspec import Struct
-from prometheus_client.metrics_core import Metric
-
-from exporter.metrics.families import OVERFLOW_VALUE, Family, Kind
+from exporter.metrics.family import OVERFLOW_VALUE, Family
+from exporter.metrics.series import HistogramSeries, Series, SummarySeries
 
 LabelValues = tuple[str, ...]
+LabelPairs = tuple[tuple[str, str], ...]
 Reading = Mapping[LabelValues, float]
 """Label values in the family's order -> value."""
 
-
-class Series(Struct):
-    """One child of a counter or gauge. The owner adds to `value` directly."""
-
-    value: float = 0.0
-
-
-class HistogramSeries(Struct):
-    """One child of a histogram; `counts` has one place more than the family has buckets."""
-
-    bounds: tuple[float, ...]
-    counts: list[int]
-    total: float = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-
-def metric_of(family: Family) -> Metric:
-    """An empty prometheus_client metric for a family."""
-    name = family.name.removesuffix("_total") if family.kind is Kind.COUNTER else family.name
-    return Metric(name, family.help, family.kind, family.unit)
+PairsReading = Mapping[LabelPairs, float]
+"""Labels -> value, for families whose children differ in their labels."""
 
 
 class ScalarFamily:
@@ -72,18 +48,27 @@ class ScalarFamily:
         return self._children.setdefault(values, Series())
 
     def forget_except(self, keep: Callable[[LabelValues], bool]) -> None:
-        """Drop the children whose label values `keep` refuses."""
-        for values in [v for v in list(self._children) if not keep(v)]:
+        """Drop the children whose label values `keep` refuses. For the writing thread."""
+        self.forget_where(lambda values, _child: not keep(values))
+
+    def forget_where(self, is_over: Callable[[LabelValues, Series], bool]) -> int:
+        """Drop the children that `is_over` names; how many. For the writing thread."""
+        over = [v for v, child in list(self._children.items()) if is_over(v, child)]
+        for values in over:
             del self._children[values]
+        return len(over)
+
+    def reading(self) -> dict[LabelValues, float]:
+        """The values now."""
+        return {values: child.value for values, child in list(self._children.items())}
 
     def __len__(self) -> int:
         return len(self._children)
 
-    def collect(self) -> Iterator[Metric]:
-        """The family as prometheus_client prints it."""
+    def children(self) -> list[tuple[LabelValues, Series]]:
+        """Labels and child of every series."""
         # list(dict.items()) is one C call, so the writing thread cannot change the dict under it.
-        reading = {values: child.value for values, child in list(self._children.items())}
-        yield scalar_metric(self.family, reading)
+        return list(self._children.items())
 
 
 class HistogramFamily:
@@ -102,33 +87,61 @@ class HistogramFamily:
             self._children[values] = child
         return child
 
-    def collect(self) -> Iterator[Metric]:
-        """The family as prometheus_client prints it."""
-        family = self.family
-        metric = metric_of(family)
-        bounds = [repr(bound) for bound in family.buckets] + ["+Inf"]
-        for values, child in list(self._children.items()):
-            labels = dict(zip(family.labels, values, strict=True))
-            seen = 0
-            for bound, count in zip(bounds, list(child.counts), strict=True):
-                seen += count
-                metric.add_sample(f"{family.name}_bucket", labels | {"le": bound}, seen)
-            # The count is the sum of the buckets just printed, so that the two always agree.
-            metric.add_sample(f"{family.name}_count", labels, seen)
-            metric.add_sample(f"{family.name}_sum", labels, child.total)
-        yield metric
+    def children(self) -> list[tuple[LabelValues, HistogramSeries]]:
+        """Labels and child of every series."""
+        return list(self._children.items())
+
+
+class SummaryFamily:
+    """The children of one summary family."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self._children: dict[LabelValues, SummarySeries] = {}
+
+    def labels(self, *values: str) -> SummarySeries:
+        """The child with these label values, made on first use; hot callers keep it."""
+        return self._children.get(values) or self._children.setdefault(values, SummarySeries())
+
+    def forget_except(self, keep: Callable[[LabelValues], bool]) -> None:
+        """Drop the children whose label values `keep` refuses."""
+        for values in [v for v in list(self._children) if not keep(v)]:
+            del self._children[values]
+
+    def children(self) -> list[tuple[LabelValues, SummarySeries]]:
+        """Labels and child of every series."""
+        return list(self._children.items())
 
 
 class ReadFamily:
-    """A counter or gauge whose values live elsewhere and are read at scrape time."""
+    """A counter or gauge whose values live elsewhere and are read at scrape time.
 
-    def __init__(self, family: Family, read: Callable[[], Reading]) -> None:
+    Children are kept from scrape to scrape for their printed labels and their time of creation.
+    """
+
+    def __init__(
+        self, family: Family, read: Callable[[], Reading] | Callable[[], PairsReading]
+    ) -> None:
         self.family = family
         self._read = read
+        self._children: dict[LabelValues | LabelPairs, Series] = {}
 
-    def collect(self) -> Iterator[Metric]:
-        """The family as prometheus_client prints it."""
-        yield scalar_metric(self.family, self._read())
+    def reading(self) -> Reading:
+        """The values now."""
+        return cast("Reading", self._read())
+
+    def children(self) -> list[tuple[LabelValues | LabelPairs, Series]]:
+        """Labels and child of every series of this moment's reading."""
+        before = self._children
+        now: dict[LabelValues | LabelPairs, Series] = {}
+        for key, value in self._read().items():
+            child = now[key] = before.get(key) or Series()
+            child.value = float(value)
+        self._children = now
+        return list(now.items())
+
+
+Instrument = ScalarFamily | HistogramFamily | SummaryFamily | ReadFamily
 
 
 def overflow_key(family: Family, values: Sequence[str]) -> LabelValues:
@@ -139,9 +152,11 @@ def overflow_key(family: Family, values: Sequence[str]) -> LabelValues:
     )
 
 
-def scalar_metric(family: Family, reading: Reading) -> Metric:
-    """A prometheus_client counter or gauge with these values."""
-    metric = metric_of(family)
-    for values, value in reading.items():
-        metric.add_sample(family.name, dict(zip(family.labels, values, strict=True)), value)
-    return metric
+def pairs_of(family: Family, key: LabelValues | LabelPairs) -> LabelPairs:
+    """Names and values of a child's labels by name, whichever way its family keys them."""
+    return tuple(
+        sorted(
+            part if isinstance(part, tuple) else (name, part)
+            for name, part in zip_longest(family.labels, key, fillvalue="")
+        )
+    )

@@ -199,3 +199,25 @@ def test_what_is_no_size_or_duration_is_refused(value: object) -> None:
         parse_size(value)
     with pytest.raises(ValueError, match="expected a duration"):
         parse_duration(value)
+
+
+def test_metric_families_are_changed_by_name(tmp_path) -> None:
+    """Families and labels that do not exist are refused with those that do."""
+    name = "lanner_alerts_total"
+    (unknown,) = errors_of(tmp_path, "metrics: {families: {lanner_x: {max_series: 5}}}\n")
+    (label,) = errors_of(tmp_path, f"metrics: {{families: {{{name}: {{labels: [rule]}}}}}}\n")
+    config = load_config(None, [f"metrics.families.{name}.labels=[k8s_ns_name]"])
+
+    assert "expected families among lanner_alerts_total, " in unknown
+    assert "among: k8s_ns_name, k8s_pod_name, container, hostname" in label
+    assert config.metrics.families[name].labels == ("k8s_ns_name",)
+
+
+def test_keys_of_falcos_metrics_are_explained(tmp_path) -> None:
+    """The section has Falco's name but other keys; each of Falco's says what to know instead."""
+    (error,) = errors_of(tmp_path, "metrics:\n  interval: 1h\n")
+
+    assert error == (
+        '2:3: error C010: unknown key "metrics.interval"\n  hint: this key of falco.yaml has no use'
+        " here: metrics are read by scrapes, when they come"
+    )

@@ -57,7 +57,7 @@ class MetricsPage(AbstractContextManager[object], Protocol):
 class _ServerModule(Protocol):
     """What this module calls of `server.py`, which imports the web server."""
 
-    def make_page(self, listen: str) -> MetricsPage:
+    def make_page(self, listen: str, config: Config) -> MetricsPage:
         """Bind the address."""
 
 
@@ -66,6 +66,9 @@ class _NoCounts:
 
     def count(self, alert: Alert) -> None:
         """Nothing to count."""
+
+    def housekeep(self, now: float) -> None:
+        """Nothing to expire."""
 
 
 class _Problems:
@@ -115,7 +118,7 @@ class Replay:
         self._page: MetricsPage | None = None
         if options.listen is not None:
             server = cast("_ServerModule", import_module("exporter.app.replay.server"))
-            self._page = server.make_page(options.listen)
+            self._page = server.make_page(options.listen, config)
 
     def _load(self) -> ActiveRules:
         def take(loaded: LoadedRules) -> None:

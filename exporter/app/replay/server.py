@@ -13,10 +13,11 @@ from exporter.app.exports import export_pipeline, export_rules, export_state
 from exporter.app.pipeline import Pipeline
 from exporter.app.replay.sources import ReplaySource
 from exporter.app.rule_files import LoadedRules
+from exporter.app.settings import counter_options, registry_of
+from exporter.config.schema import Config
 from exporter.errors import LannerError
 from exporter.metrics import families
 from exporter.metrics.instruments import Reading
-from exporter.metrics.registry import Registry
 from exporter.server.address import bind_socket, bound_address, parse_address
 from exporter.server.http import HttpHooks, HttpServer, make_app
 from exporter.state.state import State
@@ -27,12 +28,12 @@ _WAIT_SECONDS = 5.0
 class ReplayPage:
     """The server. Enter it to serve, leave it to stop."""
 
-    def __init__(self, listen: str) -> None:
+    def __init__(self, listen: str, config: Config) -> None:
         """Bind the address. Raises ServerError."""
         self._socket = bind_socket(parse_address(listen))
         self.address = str(bound_address(self._socket))
-        self.registry = Registry()
-        self.counters = AlertCounters(self.registry)
+        self.registry = registry_of(config)
+        self.counters = AlertCounters(self.registry, counter_options(config))
         self._is_up = threading.Event()
         self._is_over = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -93,6 +94,6 @@ async def _refuse_reload() -> str:
     raise LannerError("a replay keeps the rules it was started with")
 
 
-def make_page(listen: str) -> ReplayPage:
+def make_page(listen: str, config: Config) -> ReplayPage:
     """The server, bound to its address. Raises ServerError."""
-    return ReplayPage(listen)
+    return ReplayPage(listen, config)

@@ -1,0 +1,161 @@
+"""The protobuf form of the page: length-delimited messages of the Prometheus client model.
+
+The only form with native histograms. Takes the children of one family, gives one delimited
+MetricFamily in pieces. Source: proto/exporter/_proto/metrics.proto.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from exporter._proto import metrics_pb2 as pb
+from exporter.metrics.family import Family, Kind
+from exporter.metrics.instruments import LabelPairs, pairs_of
+from exporter.metrics.series import (
+    ZERO_THRESHOLD,
+    Exemplar,
+    HistogramSeries,
+    Series,
+    SummarySeries,
+)
+from exporter.metrics.text import Children
+
+_TYPES = {
+    Kind.COUNTER: pb.COUNTER,
+    Kind.GAUGE: pb.GAUGE,
+    Kind.SUMMARY: pb.SUMMARY,
+    Kind.UNTYPED: pb.UNTYPED,
+    Kind.HISTOGRAM: pb.HISTOGRAM,
+}
+_METRIC_TAG = b"\x22"
+"""Field 4 of MetricFamily, length-delimited."""
+
+
+class ProtobufEncoder:
+    """Delimited MetricFamily messages."""
+
+    content_type = (
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily;"
+        " encoding=delimited"
+    )
+
+    def family(self, family: Family, children: Children) -> Iterator[bytes]:
+        """One family. Without children there is nothing: the form wants one metric at least."""
+        if not children:
+            return
+        parts = [
+            pb.MetricFamily(
+                name=family.name, help=family.help, type=_TYPES[family.kind], unit=family.unit
+            ).SerializeToString()
+        ]
+        for key, child in children:
+            wire = child.wire
+            if wire is None:
+                labels = label_pairs(pairs_of(family, key))
+                wire = child.wire = pb.Metric(label=labels).SerializeToString()
+            # Two encodings one behind the other are the encoding of the merged message.
+            metric = wire + _value(family.kind, child).SerializeToString()
+            parts += (_METRIC_TAG, varint(len(metric)), metric)
+        yield varint(sum(map(len, parts)))
+        yield b"".join(parts)
+
+    def end(self) -> bytes:
+        """Nothing follows the last family."""
+        return b""
+
+
+def _value(kind: Kind, child: Any) -> pb.Metric:
+    match kind:
+        case Kind.COUNTER:
+            return pb.Metric(counter=_counter(child))
+        case Kind.GAUGE:
+            return pb.Metric(gauge=pb.Gauge(value=child.value))
+        case Kind.UNTYPED:
+            return pb.Metric(untyped=pb.Untyped(value=child.value))
+        case Kind.SUMMARY:
+            return pb.Metric(summary=_summary(child))
+        case Kind.HISTOGRAM:
+            return pb.Metric(histogram=histogram(child))
+
+
+def _counter(child: Series) -> pb.Counter:
+    return pb.Counter(
+        value=child.value,
+        exemplar=_exemplar(child.exemplar),
+        created_timestamp=_timestamp(child.created),
+    )
+
+
+def _summary(child: SummarySeries) -> pb.Summary:
+    return pb.Summary(
+        sample_count=child.count,
+        sample_sum=child.total,
+        created_timestamp=_timestamp(child.created),
+    )
+
+
+def histogram(child: HistogramSeries) -> pb.Histogram:
+    """Classic and native buckets of one child."""
+    snapshot = child.snapshot()
+    native = snapshot.native
+    message = pb.Histogram(
+        sample_count=sum(native.values()) + snapshot.zeros,
+        sample_sum=snapshot.total,
+        schema=snapshot.schema,
+        zero_threshold=ZERO_THRESHOLD,
+        zero_count=snapshot.zeros,
+        created_timestamp=_timestamp(child.created),
+    )
+    seen = 0
+    bounds = (*child.bounds, float("inf"))
+    for place, (bound, count) in enumerate(zip(bounds, snapshot.counts, strict=True)):
+        seen += count
+        exemplar = _exemplar(child.exemplars.get(place))
+        message.bucket.add(cumulative_count=seen, upper_bound=bound, exemplar=exemplar)
+    last_index: int | None = None
+    last_count = 0
+    for index in sorted(native):
+        if last_index is None or index != last_index + 1:
+            offset = index if last_index is None else index - last_index - 1
+            message.positive_span.add(offset=offset, length=0)
+        message.positive_span[-1].length += 1
+        message.positive_delta.append(native[index] - last_count)
+        last_index, last_count = index, native[index]
+    if not native:
+        # An empty run tells a native histogram without observations from a classic one.
+        message.positive_span.add(offset=0, length=0)
+    return message
+
+
+def _exemplar(exemplar: Exemplar | None) -> pb.Exemplar | None:
+    if exemplar is None:
+        return None
+    return pb.Exemplar(
+        label=label_pairs(exemplar.labels),
+        value=exemplar.value,
+        timestamp=_timestamp(exemplar.time),
+    )
+
+
+def label_pairs(pairs: LabelPairs) -> list[pb.LabelPair]:
+    """Labels as messages; what is no Unicode becomes question marks, as in the text forms."""
+    return [
+        pb.LabelPair(name=name, value=value.encode("utf-8", "replace").decode())
+        for name, value in pairs
+    ]
+
+
+def _timestamp(seconds: float) -> Timestamp:
+    whole = int(seconds)
+    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def varint(value: int) -> bytes:
+    """A length before a message."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
