@@ -11,7 +11,7 @@ from exporter.rules.testing.scenario import STEPS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "rule-tests.md").read_text()
-RULES, TESTS, STEP_LIST = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+RULES, TESTS, RECORDED, STEP_LIST = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def run(tests):
@@ -27,6 +27,18 @@ def test_the_first_test_passes():
 
     assert len(outcome.cases) == 3
     assert outcome.failed == []
+
+
+def test_the_tests_on_recordings_are_read():
+    """Their recordings are not here; everything else of them is right."""
+    cases = read_test_file(RECORDED, "tests/recorded.yaml").cases
+
+    assert [case.recording for case in cases] == [
+        "tests/recordings/intrusion.scap",
+        "tests/recordings/sunday.scap",
+        "tests/recordings/audit.log",
+    ]
+    assert [case.source for case in cases] == ["syscall", "syscall", "k8s_audit"]
 
 
 def test_every_shown_step_happens():

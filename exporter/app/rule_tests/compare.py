@@ -1,7 +1,7 @@
 """Compares the alerts that came with those expected, and says the difference to a person."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.app.rule_tests.outcome import Fired
@@ -22,12 +22,26 @@ class Got:
     fields: dict[str, str | None]
 
 
-def compare(case: Case, got: Sequence[Got], seen: Sequence[Seen], watcher: Watcher) -> list[str]:
-    """What is wrong, one text of a few lines each; nothing when the test passes."""
+def compare(
+    case: Case,
+    got: Sequence[Got],
+    counts: Mapping[str, int],
+    seen: Sequence[Seen],
+    watcher: Watcher,
+) -> list[str]:
+    """What is wrong, one text of a few lines each; nothing when the test passes.
+
+    got: the alerts, perhaps only the first ones of very many. counts: rule -> all its alerts.
+    """
     if case.forbidden is not None:
         names = {name for name, _ in case.forbidden}
         return [_unexpected(item, seen) for item in got if not names or item.fired.rule in names]
-    named = {expected.rule for expected in case.expected}
+    if case.counts is not None:
+        return [
+            *_counted(case, got, counts, seen, watcher),
+            *_some(case, got, seen, watcher),
+        ]
+    named = case.named
     relevant = [item for item in got if not case.has_others or item.fired.rule in named]
     matcher = difflib.SequenceMatcher(
         a=[expected.rule for expected in case.expected],
@@ -43,6 +57,55 @@ def compare(case: Case, got: Sequence[Got], seen: Sequence[Seen], watcher: Watch
         problems += [_missing(expected, seen, watcher) for expected in case.expected[a:a_end]]
         problems += [_unexpected(item, seen) for item in relevant[b:b_end]]
     return problems
+
+
+def _counted(
+    case: Case,
+    got: Sequence[Got],
+    counts: Mapping[str, int],
+    seen: Sequence[Seen],
+    watcher: Watcher,
+) -> Iterator[str]:
+    """Alerts by rule: numbers that differ, and rules that nobody named."""
+    for entry in case.counts or ():
+        count = counts.get(entry.rule, 0)
+        if count == entry.count:
+            continue
+        head = f'"{entry.rule}": expected {_number(entry.count)} ({entry.span}), got {count}'
+        if count < entry.count:
+            yield f"{head}\n{_missing(Expected(entry.rule, entry.span), seen, watcher)}"
+        else:
+            first = next((item for item in got if item.fired.rule == entry.rule), None)
+            yield head if first is None else f"{head}; the first:\n{_unexpected(first, seen)}"
+    if not case.has_others:
+        told: set[str] = set()
+        for item in got:
+            rule = item.fired.rule
+            if rule not in case.named and rule not in told:
+                told.add(rule)
+                yield f"{_unexpected(item, seen)}\n  {_number(counts[rule])} of this rule in all"
+
+
+def _some(case: Case, got: Sequence[Got], seen: Sequence[Seen], watcher: Watcher) -> Iterator[str]:
+    """Expected alerts, each somewhere behind the one before it."""
+    start = 0
+    for expected in case.expected:
+        nearest: list[str] | None = None
+        for place in range(start, len(got)):
+            if got[place].fired.rule != expected.rule:
+                continue
+            wrong = list(_differences(expected, got[place]))
+            if not wrong:
+                start = place + 1
+                break
+            if nearest is None or len(wrong) < len(nearest):
+                nearest = wrong
+        else:
+            yield "\n".join(nearest or [_missing(expected, seen, watcher)])
+
+
+def _number(count: int) -> str:
+    return f"{count} alert{'' if count == 1 else 's'}"
 
 
 def _unexpected(item: Got, seen: Sequence[Seen]) -> str:

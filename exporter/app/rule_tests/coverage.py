@@ -42,7 +42,7 @@ def _cover_rule(
     positive = negative = 0
     for case, seen in tests:
         looks = [(record, record.looks[rule.name]) for record in seen if rule.name in record.looks]
-        is_expected = any(expected.rule == rule.name for expected in case.expected)
+        is_expected = _expects(case, rule.name)
         positive += is_expected
         is_asserted = _asserts(case, rule.name)
         is_near = any(record.code not in ASYNC_TYPES for record, _ in looks)
@@ -70,7 +70,14 @@ def _asserts(case: Case, rule: str) -> bool:
     """Whether the test would fail if the rule matched more or less often."""
     if case.forbidden is not None:
         return not case.forbidden or any(name == rule for name, _ in case.forbidden)
-    return not case.has_others or any(expected.rule == rule for expected in case.expected)
+    return not case.has_others or rule in case.named
+
+
+def _expects(case: Case, rule: str) -> bool:
+    """Whether the test would fail without an alert of the rule."""
+    return any(expected.rule == rule for expected in case.expected) or any(
+        entry.rule == rule and entry.count for entry in case.counts or ()
+    )
 
 
 def _is_visible(rule: Rule, watcher: Watcher, record: Seen, *, match_all: bool) -> bool:

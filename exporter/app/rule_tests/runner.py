@@ -1,10 +1,12 @@
 """Runs test files: events through the engine, alerts through the alert maker, then compares.
 
-Takes files and loaded rules, gives an `Outcome`. Events of scenarios go through the real state and
-the compiled rules; events of field values through the same conditions read from those values.
+Takes files and loaded rules, gives an `Outcome`. Events of scenarios and of recordings go through
+the real state and the compiled rules; events of field values through the same conditions read from
+those values.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +17,7 @@ from exporter.alerts.maker import AlertMaker, AlertOptions
 from exporter.app.rule_tests.compare import Got, compare
 from exporter.app.rule_tests.coverage import cover
 from exporter.app.rule_tests.outcome import CaseOutcome, Fired, Outcome
+from exporter.app.rule_tests.recorded import SeenLog, recorded_events
 from exporter.app.rule_tests.watch import Seen, Watcher
 from exporter.events.event import Event
 from exporter.rules.engine import Engine
@@ -25,6 +28,9 @@ from exporter.rules.testing.document import Case, RuleTestFile
 from exporter.rules.testing.given import GivenEvent, make_given_event, reads_given
 from exporter.rules.testing.items import TestFileError
 from exporter.rules.testing.scenario import run_steps
+
+_MAX_KEPT = 10_000
+"""Alerts of one test that are kept; the others of a recording are counted only."""
 
 
 @dataclass(slots=True)
@@ -80,9 +86,10 @@ class RuleTests:
         started = time.perf_counter()
         self._check_names(case)
         got: list[Got] = []
-        seen: list[Seen] = []
-        wanted = {expected.rule for expected in case.expected}
-        way = self._way(is_given=not case.steps)
+        counts: Counter[str] = Counter()
+        seen = SeenLog()
+        wanted = case.named
+        way = self._way(is_given=bool(case.events))
         for place, event in self._events(case):
             rules = self._match(event, way)
             record = Seen(
@@ -96,10 +103,16 @@ class RuleTests:
                     record.looks[rule.name] = way.watcher.look(rule, event)
             if isinstance(event, GivenEvent):
                 record.missing = tuple(event.missing)
-            seen.append(record)
-            got += [self._got(case, way, rule, event, place) for rule in rules]
-        problems = compare(case, got, seen, way.watcher)
-        self._seen.append((case, seen))
+            if case.recording:
+                seen.add(record)
+            else:
+                seen.records.append(record)
+            for rule in rules:
+                counts[rule.name] += 1
+                if len(got) < _MAX_KEPT:
+                    got.append(self._got(case, way, rule, event, place))
+        problems = compare(case, got, counts, seen.records, way.watcher)
+        self._seen.append((case, seen.records))
         return CaseOutcome(
             path, case, [item.fired for item in got], problems, time.perf_counter() - started
         )
@@ -109,6 +122,9 @@ class RuleTests:
         if case.steps:
             for step, event in run_steps(case.steps):
                 yield str(step.span), event
+            return
+        if case.recording:
+            yield from recorded_events(case, self._engine.interesting_codes)
             return
         for number, item in enumerate(case.events, start=1):
             yield str(item.span), make_given_event(item, case.source, number)
@@ -149,7 +165,8 @@ class RuleTests:
         return found
 
     def _check_names(self, case: Case) -> None:
-        named = [(expected.rule, expected.span) for expected in case.expected]
+        named = [(entry.rule, entry.span) for entry in case.expected]
+        named += [(entry.rule, entry.span) for entry in case.counts or ()]
         for name, span in (*named, *(case.forbidden or ())):
             if name not in self._names:
                 near = get_close_matches(name, self._names, n=1)

@@ -3,7 +3,9 @@
 The format is described in docs/rule-tests.md.
 """
 
+import os.path
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from exporter.errors import Span
 from exporter.rules.loader.document import DocumentError, read_documents
@@ -12,8 +14,11 @@ from exporter.rules.priority import Priority
 from exporter.rules.testing.items import Item, TestFileError, item_of
 
 _FILE_KEYS = ("rules", "setup", "tests")
-_CASE_KEYS = ("name", "source", "event", "events", "scenario", "expect", "expect_none", "others")
-_INPUTS = ("event", "events", "scenario")
+_RECORDINGS = {"capture": "syscall", "audit_log": "k8s_audit"}
+"""Key of a recording -> event source of its events."""
+_INPUTS = ("event", "events", "scenario", *_RECORDINGS)
+_EXPECTATIONS = ("expect", "expect_counts", "expect_none")
+_CASE_KEYS = ("name", "source", *_INPUTS, *_EXPECTATIONS, "others")
 _EXPECT_KEYS = ("rule", "event", "priority", "output", "output_contains", "fields")
 
 
@@ -34,6 +39,15 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedCount:
+    """How many alerts of a rule must come in all."""
+
+    rule: str
+    count: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a scenario: what happens, with its arguments."""
 
@@ -46,9 +60,11 @@ class Step:
 class Case:
     """One test.
 
-    events: field values of events, for the one way to write input; steps: those of a scenario, for
-    the other. expected: all alerts, in order. forbidden: rules that must not match; None when
-    `expected` says it all. has_others: alerts of rules that `expected` does not name are fine.
+    The input is one of: events, field values of events; steps, those of a scenario; recording, the
+    path of a recorded file, "" for none. expected: alerts in order, all of them unless there are
+    counts. counts: alerts by rule; None when nothing is said of them. forbidden: rules that must
+    not match; None when the others say it all. has_others: alerts of rules that are not named are
+    fine.
     """
 
     name: str
@@ -56,9 +72,17 @@ class Case:
     source: str = "syscall"
     events: tuple[Item, ...] = ()
     steps: tuple[Step, ...] = ()
+    recording: str = ""
     expected: tuple[Expected, ...] = ()
+    counts: tuple[ExpectedCount, ...] | None = None
     forbidden: tuple[tuple[str, Span], ...] | None = None
     has_others: bool = False
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The rules whose alerts are expected, or counted."""
+        counted = (entry.rule for entry in self.counts or ())
+        return frozenset((*(entry.rule for entry in self.expected), *counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,46 +132,74 @@ def _case(item: Item, setup: tuple[Step, ...]) -> Case:
     inputs = [key for key in _INPUTS if key in body]
     if len(inputs) != 1:
         found = " and ".join(inputs) or "none of them"
-        raise TestFileError(
-            f"a test needs one of event, events and scenario, found {found}", item.span
-        )
-    has_expected, has_none = "expect" in body, "expect_none" in body
-    if has_expected == has_none:
-        raise TestFileError("a test needs either expect or expect_none", item.span)
-    source = body["source"].text() if "source" in body else "syscall"
-    if source not in SOURCES:
-        raise TestFileError(
-            f'there is no event source "{source}"',
-            body["source"].span,
-            f"known: {', '.join(SOURCES)}",
-        )
-    if source != "syscall" and "scenario" in body:
-        raise TestFileError("scenarios are made of system calls", body["source"].span)
+        names = f"{', '.join(_INPUTS[:-1])} and {_INPUTS[-1]}"
+        raise TestFileError(f"a test needs one of {names}, found {found}", item.span)
+    if "expect_none" in body and ("expect" in body or "expect_counts" in body):
+        raise TestFileError("expect_none stands alone", body["expect_none"].span)
+    if not any(key in body for key in _EXPECTATIONS):
+        raise TestFileError(f"a test needs one of {', '.join(_EXPECTATIONS)}", item.span)
+    key = inputs[0]
     events: tuple[Item, ...] = ()
-    if "event" in body:
+    if key == "event":
         events = (body["event"],)
-    elif "events" in body:
+    elif key == "events":
         events = body["events"].items("a list of events")
     expected: tuple[Expected, ...] = ()
-    forbidden: tuple[tuple[str, Span], ...] | None = None
-    if has_expected:
+    if "expect" in body:
         expected = tuple(_expected(entry) for entry in body["expect"].items("a list of alerts"))
         if not expected:
             raise TestFileError(
                 "expect names no alert", body["expect"].span, "say expect_none: true"
             )
-    else:
-        forbidden = _forbidden(body["expect_none"])
     return Case(
         name=body["name"].text(),
         span=item.span,
-        source=source,
+        source=_source(body, key),
         events=events,
-        steps=(*setup, *_steps(body["scenario"])) if "scenario" in body else (),
+        steps=(*setup, *_steps(body["scenario"])) if key == "scenario" else (),
+        recording=_recording(body[key]) if key in _RECORDINGS else "",
         expected=expected,
-        forbidden=forbidden,
+        counts=_counts(body["expect_counts"]) if "expect_counts" in body else None,
+        forbidden=_forbidden(body["expect_none"]) if "expect_none" in body else None,
         has_others="others" in body and _others(body["others"]),
     )
+
+
+def _source(body: dict[str, Item], key: str) -> str:
+    """The event source that the key of the input, or `source`, says."""
+    own = _RECORDINGS.get(key)
+    if "source" not in body:
+        return own or "syscall"
+    item = body["source"]
+    source = item.text()
+    if source not in SOURCES:
+        raise TestFileError(
+            f'there is no event source "{source}"', item.span, f"known: {', '.join(SOURCES)}"
+        )
+    if own is not None and source != own:
+        raise TestFileError(f"the events of {key} are of source {own}", item.span)
+    if key == "scenario" and source != "syscall":
+        raise TestFileError("scenarios are made of system calls", item.span)
+    return source
+
+
+def _recording(item: Item) -> str:
+    """The path, made of the test file's directory and what it says."""
+    path = item.text("the path of a file")
+    return os.path.normpath(PurePath(item.span.file).parent / path)
+
+
+def _counts(item: Item) -> tuple[ExpectedCount, ...]:
+    """Alerts by rule."""
+    counts = []
+    for rule, number, _ in item.pairs("rules with the number of their alerts"):
+        text = number.text("a number of alerts")
+        if not text.isascii() or not text.isdecimal():
+            raise number.error("a number of alerts")
+        counts.append(ExpectedCount(rule, int(text), number.span))
+    if not counts:
+        raise TestFileError("expect_counts names no rule", item.span, "say expect_none: true")
+    return tuple(counts)
 
 
 def _others(item: Item) -> bool:

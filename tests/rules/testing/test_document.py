@@ -56,6 +56,30 @@ def test_a_whole_file():
     assert str(full.span) == "t.yaml:11:9"
 
 
+RECORDED = """\
+tests:
+  - name: one
+    capture: ../data/x.scap
+    expect: [A]
+    expect_counts: {A: 3, B: 0}
+  - name: two
+    audit_log: /var/log/audit.log
+    expect_counts: {A: 1}
+"""
+
+
+def test_recordings_and_counts():
+    """Paths are relative to the test file; the key says the source; counts are numbers."""
+    one, two = read_test_file(RECORDED, "some/tests/t.yaml").cases
+
+    assert (one.recording, one.source) == ("some/data/x.scap", "syscall")
+    assert (two.recording, two.source) == ("/var/log/audit.log", "k8s_audit")
+    assert one.counts is not None
+    assert [(entry.rule, entry.count) for entry in one.counts] == [("A", 3), ("B", 0)]
+    assert one.named == {"A", "B"}
+    assert two.expected == ()
+
+
 def case(text):
     """A file of one test with these lines."""
     lines = "".join(f"    {line}\n" for line in text.splitlines())
@@ -72,9 +96,13 @@ def case(text):
         ("tests: [{", "2:1", "yaml: "),
         ("tests:\n  - {nme: x}", "2:6", 'unknown key "nme"'),
         ("tests:\n  - {event: {}, expect_none: true}", "2:5", "the test has no name"),
-        (case("expect_none: true"), "2:5", "one of event, events and scenario, found none"),
+        (
+            case("expect_none: true"),
+            "2:5",
+            "capture and audit_log, found none",
+        ),
         (case("event: {}\nscenario: []\nexpect_none: true"), "2:5", "event and scenario"),
-        (case("event: {}"), "2:5", "either expect or expect_none"),
+        (case("event: {}"), "2:5", "one of expect, expect_counts, expect_none"),
         (case("event: {}\nexpect: []"), "4:13", "expect names no alert"),
         (case("event: {}\nexpect: [{output: x}]"), "4:14", "names no rule"),
         (case("event: {}\nexpect: [{rule: x, outputt: y}]"), "4:24", 'unknown key "outputt"'),
@@ -82,6 +110,16 @@ def case(text):
         (case("event: {}\nexpect_none: [[]]"), "4:19", "the name of a rule, found a list"),
         (case("event: {}\nexpect_none: false"), "4:18", "true or a list of rule names"),
         (case("event: {}\nexpect_none: true\nothers: all"), "5:13", "allowed or refused"),
+        (case("event: {}\nexpect: [x]\nexpect_none: true"), "5:18", "stands alone"),
+        (case("capture: []\nexpect: [x]"), "3:14", "the path of a file"),
+        (case("capture: x\nexpect_counts: {}"), "4:20", "names no rule"),
+        (case("capture: x\nexpect_counts: {a: -1}"), "4:24", "a number of alerts"),
+        (case("capture: x\nexpect_counts: [a]"), "4:20", "rules with the number"),
+        (
+            case("audit_log: x\nsource: syscall\nexpect_none: true"),
+            "4:13",
+            "the events of audit_log are of source k8s_audit",
+        ),
         (case("source: x\nevent: {}\nexpect_none: true"), "3:13", "no event source"),
         (case("scenario: [open]\nexpect_none: true"), "3:16", "a step such as"),
         (case("scenario: [{a: b, c: d}]\nexpect_none: true"), "3:16", "exactly one key"),
