@@ -7,7 +7,6 @@ int step_finish(struct bpf_raw_tracepoint_args *ctx)
 	struct scratch *s = this_scratch();
 	struct record_header *h;
 	struct event_counters *count;
-	bool lost = false;
 	u64 size;
 	u32 code;
 
@@ -21,16 +20,15 @@ int step_finish(struct bpf_raw_tracepoint_args *ctx)
 	h->flags = s->flags;
 	code = s->code;
 	BOUND(size, 0x7fff);
-	if (ring_output(MAP_EVENTS, s->data, size, 0))
-		lost = true;
-	count = map_lookup(MAP_COUNTERS, &code);
-	if (count) {
-		if (lost)
-			count->dropped += 1;
-		else
+	if (ring_output(MAP_EVENTS, s->data, size, 0)) {
+		count_drop(code);
+	} else {
+		count = map_lookup(MAP_COUNTERS, &code);
+		if (count) {
 			count->submitted += 1;
-		if (s->flags)
-			count->truncated += 1;
+			if (s->flags)
+				count->truncated += 1;
+		}
 	}
 	s->busy = 0;
 	return 0;

@@ -13,7 +13,7 @@ int hook_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (read_u32(task + OFF_TASK_FLAGS) & PF_KTHREAD)
 		return 0;
-	s = begin_record(CODE_EXECVE, NPARAMS_EXECVE);
+	s = begin_record(CODE_EXECVE, NPARAMS_EXECVE, true);
 	if (!s)
 		return 0;
 	s->ret = 0;

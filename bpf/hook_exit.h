@@ -85,7 +85,7 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 		map_delete(MAP_SCOPE_PIDS, &tgid);
 	if (!WANT_PROCEXIT || read_u32(task + OFF_TASK_FLAGS) & PF_KTHREAD)
 		return 0;
-	s = begin_record(CODE_PROCEXIT, NPARAMS_PROCEXIT);
+	s = begin_record(CODE_PROCEXIT, NPARAMS_PROCEXIT, true);
 	if (!s)
 		return 0;
 	s->task = task;

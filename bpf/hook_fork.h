@@ -29,7 +29,7 @@ int hook_fork(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!info || !info->code || !in_scope(parent, parent_tgid))
 		return 0;
-	s = begin_record(CODE_CLONE, NPARAMS_CLONE);
+	s = begin_record(CODE_CLONE, NPARAMS_CLONE, true);
 	if (!s)
 		return 0;
 	s->task = child;

@@ -34,7 +34,7 @@ int hook_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (info->step == STEP_CLONE && !ctx->args[1])
 		return 0;
 #endif
-	s = begin_record(info->code, info->nparams);
+	s = begin_record(info->code, info->nparams, info->flags & SYSCALL_STATE);
 	if (!s)
 		return 0;
 	s->ret = ctx->args[1];

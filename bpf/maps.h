@@ -56,6 +56,7 @@ struct syscall_info {
 #define SYSCALL_PIPE2 64
 #define SYSCALL_SOCKETPAIR 128
 #define SYSCALL_SET_OPTION 256
+#define SYSCALL_STATE (1 << 31) /* the state follows these events; they are dropped last */
 
 struct event_counters {
 	u64 submitted;
@@ -63,11 +64,13 @@ struct event_counters {
 	u64 truncated;
 };
 
+/* Beside the events' own counters: what could not be reported, and why. */
 #define REASON_IA32 0
 #define REASON_SCRATCH_BUSY 1
 #define REASON_NO_STEP 2
 #define REASON_SCOPE_FULL 3
-#define REASON_COUNT 4
+#define REASON_RING_FULL 4 /* the sum over all events, quick to read */
+#define REASON_COUNT 5
 
 /* The maps are created by user space (kernel.py), which puts their descriptors in place of these
  * numbers when it loads a program. So this text can be compiled without any privilege, and in
@@ -89,6 +92,7 @@ struct event_counters {
 #define SCOPE_CGROUP_LEVEL ((u32)bpf_pseudo_fd(1, 104)) /* its depth in its hierarchy */
 #define SCOPE_CGROUP_SUBSYS bpf_pseudo_fd(1, 105) /* 1 + index of its v1 controller, 0: v2 */
 #define WANT_PROCEXIT bpf_pseudo_fd(1, 106)
+#define RING_LIMIT bpf_pseudo_fd(1, 107) /* bytes in the ring that leave room for the state's events */
 
 static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*map_update)(u64 map, const void *key, const void *value, u64 flags) =
@@ -97,6 +101,10 @@ static long (*map_delete)(u64 map, const void *key) = (void *)BPF_FUNC_map_delet
 static long (*tail_call)(void *ctx, u64 map, u32 index) = (void *)BPF_FUNC_tail_call;
 static long (*ring_output)(u64 ring, void *data, u64 size, u64 flags) =
 	(void *)BPF_FUNC_ringbuf_output;
+
+static u64 (*ring_query)(u64 ring, u64 flags) = (void *)BPF_FUNC_ringbuf_query;
+
+#define BPF_RB_AVAIL_DATA 0
 
 static __always_inline void run_step(void *ctx, u32 step)
 {
@@ -109,4 +117,14 @@ static __always_inline void count_reason(u32 reason)
 
 	if (value)
 		*value += 1;
+}
+
+/* An event for which the ring had no room. */
+static __always_inline void count_drop(u32 code)
+{
+	struct event_counters *count = map_lookup(MAP_COUNTERS, &code);
+
+	if (count)
+		count->dropped += 1;
+	count_reason(REASON_RING_FULL);
 }

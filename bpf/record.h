@@ -114,13 +114,20 @@ static __always_inline struct scratch *this_scratch(void)
 }
 
 /* Takes this CPU's scratch memory for one record. Tracepoints run with preemption off on the
- * kernels we know; should one interrupt another all the same, it is counted, not mixed up. */
-static __always_inline struct scratch *begin_record(u32 code, u32 nparams)
+ * kernels we know; should one interrupt another all the same, it is counted, not mixed up.
+ *
+ * is_state: the event changes what is known of processes. Others give way while the ring is nearly
+ * full: a process whose start is lost is a blind spot for all of its life. */
+static __always_inline struct scratch *begin_record(u32 code, u32 nparams, bool is_state)
 {
 	struct scratch *s = this_scratch();
 
 	if (!s)
 		return 0;
+	if (!is_state && ring_query(MAP_EVENTS, BPF_RB_AVAIL_DATA) > RING_LIMIT) {
+		count_drop(code);
+		return 0;
+	}
 	if (s->busy) {
 		count_reason(REASON_SCRATCH_BUSY);
 		return 0;

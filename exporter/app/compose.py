@@ -9,15 +9,25 @@ import hashlib
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from typing import cast
 
+from exporter.alerts.event_drops import Drops
 from exporter.alerts.maker import own_hostname
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
-from exporter.app.settings import alert_options, counter_options, line_options, registry_of
+from exporter.app.self_watch import SelfWatch
+from exporter.app.settings import (
+    alert_options,
+    counter_options,
+    drop_options,
+    line_options,
+    registry_of,
+)
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
 from exporter.events.table import load_event_table
@@ -84,6 +94,13 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
         kernel_events=lambda: kernel_events(source),
         export=lambda registry: export_all(registry, config, source, state, engines),
         on_ready=settle_interpreter,
+        watchdog=SelfWatch(
+            source,
+            drop_options(config),
+            alert_options(config),
+            _say_drops_soon(asyncio.get_running_loop(), log),
+            time.monotonic_ns(),
+        ),
         watch=lambda rulesets: source.report(
             frozenset().union(*(calls_for(ruleset) for ruleset in rulesets))
         ),
@@ -91,6 +108,18 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
         counters=counter_options(config),
         rule_sampling=config.metrics.rule_sampling,
     )
+
+
+def _say_drops_soon(loop: asyncio.AbstractEventLoop, log: Logger) -> Callable[[Drops], None]:
+    """For the hot thread, which does not log: the line is written by the loop."""
+
+    def say(drops: Drops) -> None:
+        """Have the loss logged."""
+        loop.call_soon_threadsafe(
+            lambda: log.warning("events were lost", lost=drops.lost, of=drops.events)
+        )
+
+    return say
 
 
 def settle_interpreter() -> None:

@@ -19,7 +19,7 @@ from exporter.alerts.counters import AlertCounters, CounterOptions
 from exporter.alerts.queue import AlertQueue
 from exporter.app.exports import export_pipeline, export_queues, export_rules
 from exporter.app.logs import Logger
-from exporter.app.pipeline import ActiveRules, EventSource, Pipeline, StateRoom
+from exporter.app.pipeline import ActiveRules, EventSource, Pipeline, StateRoom, Watchdog
 from exporter.app.reloads import ReloadStatus
 from exporter.app.rule_costs import RuleCosts
 from exporter.errors import LannerError, OutputError
@@ -53,8 +53,8 @@ class NodeOptions:
     may take seconds. outputs: each with the capacity of its queue. kernel_events: (type, stage) ->
     events counted in the kernel. export: registers further readers of source and state.
     on_ready: called once, just before "ready" is said. watch: asks the source for the events of
-    these rulesets and no others; called in the loop's thread once the source is open.
-    on_ready: called once, just before "ready" is said. registry: where all metrics of this node go.
+    these rulesets and no others; called in the loop's thread once the source is open. watchdog:
+    looks after the source, in the hot thread. registry: where all metrics of this node go.
     counters: settings of the alert families. rule_sampling: one in so many events tells the cost of
     rules; 0: none.
     """
@@ -77,6 +77,7 @@ class NodeOptions:
     registry: Registry = field(default_factory=Registry)
     counters: CounterOptions = field(default_factory=CounterOptions)
     rule_sampling: int = 0
+    watchdog: Watchdog | None = None
 
 
 class Node:
@@ -108,6 +109,7 @@ class Node:
             queue=self._queue,
             on_end=self._hot_thread_ended,
             costs=self._costs,
+            watchdog=options.watchdog,
         )
         self._take_rules(rules)
         export_pipeline(self._registry, self._pipeline, options.kernel_events)

@@ -71,6 +71,13 @@ def no_checks(_event: Event) -> Sequence[tuple[Rule, Callable[[Event], bool]]]:
     return ()
 
 
+class Watchdog(Protocol):
+    """What looks after Lanner itself between two batches of events."""
+
+    def tick(self, now_ns: int, seq: int) -> Alert | None:
+        """An alert about Lanner itself, if one is due, with this number; raises to end."""
+
+
 class ActiveRules(Struct, frozen=True):
     """A loaded ruleset, ready to match. Swapped as a whole between two events.
 
@@ -91,7 +98,8 @@ class ActiveRules(Struct, frozen=True):
 class Pipeline:
     """Runs the hot thread. `rules` may be replaced by another thread at any time.
 
-    on_end: called in the hot thread when it ends, with the error that ended it or None.
+    on_end: called in the hot thread when it ends, with the error that ended it or None. watchdog:
+    asked after every batch, in the hot thread.
     """
 
     def __init__(
@@ -104,6 +112,7 @@ class Pipeline:
         queue: AlertTaker,
         on_end: Callable[[BaseException | None], None],
         costs: RuleCosts | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.rules = rules
         self.delivered = [0] * (max(event.code for event in load_event_table().events) + 1)
@@ -118,6 +127,7 @@ class Pipeline:
         self._costs = costs
         # Counts down to 0; from below it never gets there.
         self._until_sample = (costs.interval if costs is not None else 0) or -1
+        self._watchdog = watchdog
         self._seq = 0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -145,12 +155,20 @@ class Pipeline:
                 housekeep(now_ns() / _NS_A_SECOND)
                 for event in source.poll(now_ns() + _POLL_NS):
                     handle(event)
+                self._look_after_self(now_ns())
             for event in source.drain():
                 handle(event)
             source.close()
         except BaseException as caught:  # noqa: BLE001  the end of this thread ends the process
             error = caught
         self._on_end(error)
+
+    def _look_after_self(self, now_ns: int) -> None:
+        if self._watchdog is None:
+            return
+        alert = self._watchdog.tick(now_ns, self._seq + 1)
+        if alert is not None:
+            self._send(alert)
 
     def handle(self, event: Event) -> None:
         """Take one event all the way."""
@@ -187,6 +205,9 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001
             self._note("alert", error)
             return
+        self._send(alert)
+
+    def _send(self, alert: Alert) -> None:
         self._seq = alert.seq
         self._counters.count(alert)
         self._queue.put(alert)

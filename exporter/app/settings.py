@@ -1,6 +1,7 @@
 """What the configuration says, in the words of the rooms; shared by `run` and `replay`."""
 
 from exporter.alerts.counters import CounterOptions
+from exporter.alerts.event_drops import DropAction, DropOptions
 from exporter.alerts.forms import JsonOptions
 from exporter.alerts.maker import AlertOptions, own_hostname
 from exporter.config.schema import Config
@@ -15,6 +16,18 @@ def alert_options(config: Config) -> AlertOptions:
         hostname=own_hostname(),
         is_iso_time=config.time_format_iso_8601,
         static_fields=tuple(config.static_fields.items()),
+    )
+
+
+def drop_options(config: Config) -> DropOptions:
+    """What is done about lost events."""
+    section = config.syscall_event_drops
+    return DropOptions(
+        threshold=section.threshold,
+        actions=frozenset(DropAction(name) for name in section.actions),
+        rate=section.rate,
+        max_burst=section.max_burst,
+        is_simulated=section.simulate_drops,
     )
 
 

@@ -4,9 +4,16 @@ Keys of falco.yaml are accepted where they mean the same (source: spec/rule-lang
 spec/peers.md 1d); `FOREIGN_KEYS` says for the others what to write instead.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from exporter.config.units import Duration, Size
 from exporter.metrics.families import FAMILIES
@@ -44,7 +51,6 @@ FOREIGN_KEYS = {
     "output_timeout": "outputs never block each other; shutdown_timeout bounds the end",
     "plugins": "container facts are built in; plugins are not loaded",
     "program_output": "this version writes to stdout_output and gRPC only",
-    "syscall_event_drops": "drops are always counted in lanner_events_dropped_total",
     "syscall_event_timeouts": "an idle kernel is no error",
     "syslog_output": "this version writes to stdout_output and gRPC only",
     "watch_config_files": "rules are loaded again on SIGHUP and by POST /-/reload",
@@ -234,6 +240,31 @@ class ProbeSection(Section):
     )
 
 
+class DropSection(Section):
+    """What is done when the kernel loses events; always counted in lanner_events_dropped_total."""
+
+    threshold: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of one second's events that may be lost without a word.",
+    )
+    actions: Annotated[
+        tuple[Literal["ignore", "log", "alert", "exit"], ...], BeforeValidator(_as_list)
+    ] = Field(default=("log", "alert"), description="What is done then: ignore, log, alert, exit.")
+    rate: float = Field(default=0.03333, gt=0, description="Notices a second in the long run.")
+    max_burst: float = Field(default=1, ge=1, description="Notices at once after a quiet time.")
+    simulate_drops: bool = Field(
+        default=False, description="Act as if every event were lost: to try out receivers."
+    )
+
+    @model_validator(mode="after")
+    def _ignoring_stands_alone(self) -> Self:
+        if "ignore" in self.actions and len(set(self.actions)) > 1:
+            raise ValueError("ignore cannot stand beside other actions")
+        return self
+
+
 class Config(Section):
     """All of lanner.yaml."""
 
@@ -274,6 +305,9 @@ class Config(Section):
     grpc: GrpcSection = Field(default=GrpcSection(), description="gRPC server.")
     metrics: MetricsSection = Field(default=MetricsSection(), description="Metrics.")
     probe: ProbeSection = Field(default=ProbeSection(), description="Kernel probe.")
+    syscall_event_drops: DropSection = Field(
+        default=DropSection(), description="Events that the kernel lost."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message of Lanner's own log, on standard error."
     )

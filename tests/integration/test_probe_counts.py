@@ -10,6 +10,7 @@ import pytest
 
 from exporter.events.table import event_type
 from exporter.sources.probe.ring import BATCH_RECORDS
+from exporter.sources.probe.syscalls import STATE_CALLS
 from tests.integration.probe_rig import Rig, of
 
 PRIME = 10_007
@@ -80,6 +81,25 @@ def test_losses_are_counted_exactly(storm):
     assert count.submitted + count.dropped == PRIME
     assert len(events) == count.submitted
     assert losses["openat", "ring_full"] == count.dropped
+
+
+def test_events_of_the_state_are_dropped_last(storm):
+    """While opens find the ring full, starts and ends of processes still have room."""
+    rig = Rig(syscalls=STATE_CALLS | {"openat"}, ring_bytes=256 << 10)
+    try:
+        run_storm(rig, storm, PRIME)
+        run_storm(rig, storm, 3)
+        events = rig.source.drain()
+        counters = rig.source.probe.counters()
+        lost = rig.source.lost()
+    finally:
+        rig.close()
+
+    dropped = {code: count.dropped for code, count in counters.events.items() if count.dropped}
+    assert dropped.keys() == {CODE}
+    assert lost == dropped[CODE] == counters.reasons["ring_full"]
+    assert len(of(events, "execve")) == 2
+    assert len(of(events, "procexit")) == 4
 
 
 def test_one_poll_takes_a_bounded_batch(storm):

@@ -19,7 +19,7 @@ from exporter.errors import ProbeError
 _BPF_NUMBERS = {"x86_64": 321, "aarch64": 280}
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE = 0, 1, 2
-_PROG_LOAD, _RAW_TRACEPOINT_OPEN = 5, 17
+_PROG_LOAD, _OBJ_GET_INFO, _RAW_TRACEPOINT_OPEN = 5, 15, 17
 
 HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, RINGBUF = 1, 2, 3, 6, 27
 """Map types."""
@@ -186,3 +186,19 @@ def attach(tracepoint: str, program_fd: int) -> int:
     name = ctypes.create_string_buffer(tracepoint.encode())
     result = _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QIxxxx", ctypes.addressof(name), program_fd))
     return _check(result, f"attach to the tracepoint {tracepoint}")
+
+
+def _object_info(fd: int, size: int) -> bytes | None:
+    """The first bytes of what the kernel tells of an object; None when it is none."""
+    info = ctypes.create_string_buffer(size)
+    result = _bpf(_OBJ_GET_INFO, struct.pack("<IIQ", fd, size, ctypes.addressof(info)))
+    return None if result < 0 else info.raw
+
+
+def is_attached(link_fd: int, program_fd: int) -> bool:
+    """Whether the link is still there, and one of this program."""
+    # struct bpf_link_info: type, id, program's id; struct bpf_prog_info: type, id.
+    link, program = _object_info(link_fd, 12), _object_info(program_fd, 8)
+    if link is None or program is None:
+        return False
+    return struct.unpack_from("<I", link, 8) == struct.unpack_from("<I", program, 4)

@@ -67,6 +67,15 @@ class ProbeSource:
         """Detach and release everything; may be called twice."""
         self.probe.close()
 
+    @property
+    def delivered(self) -> int:
+        """Events given so far."""
+        return self._decoder.count
+
+    def check(self) -> None:
+        """Raises ProbeError when the kernel no longer sends events."""
+        self.probe.check()
+
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Events lost so far, by (event name, reason); reasons that know no event have "".
 
@@ -80,5 +89,10 @@ class ProbeSource:
             key = (self._names[code], "ring_full")
             losses[key] = losses.get(key, 0) + count.dropped
         for reason, number in counters.reasons.items():
-            losses["", reason] = number
+            if reason != "ring_full":
+                losses["", reason] = number
         return losses
+
+    def lost(self) -> int:
+        """Events lost so far, whatever they were and why; quick to read."""
+        return self.decode_errors + self.probe.lost()

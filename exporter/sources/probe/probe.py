@@ -9,6 +9,7 @@ import platform
 import re
 import struct
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,8 @@ from exporter.sources.probe.syscalls import (
     EXECVE,
     MAX_NUMBER,
     PROCEXIT,
+    STATE,
+    STATE_CALLS,
     Step,
     encode_ops,
     native_numbers,
@@ -36,8 +39,11 @@ MIN_KERNEL = (5, 8)
 SCOPE_PIDS_MAX = 65536
 """Processes that a process tree in scope may have at one time."""
 
-REASONS = ("ia32", "scratch_busy", "no_step", "scope_full")
+REASONS = ("ia32", "scratch_busy", "no_step", "scope_full", "ring_full")
 """Reasons counted beside lost events, in the order of bpf/maps.h."""
+
+_RESERVED_SHARE = 8
+"""One part in so many of the ring is kept for events that the state follows."""
 
 _COUNTERS = struct.Struct("<QQQ")
 _SYSCALL_INFO = struct.Struct("<IIIIQ")
@@ -63,7 +69,7 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
 class EventCount(Struct, frozen=True):
     """What became of the events of one code since the start.
 
-    truncated ones are among the submitted or dropped ones.
+    truncated ones are among the submitted ones.
     """
 
     submitted: int
@@ -72,7 +78,10 @@ class EventCount(Struct, frozen=True):
 
 
 class ProbeCounters(Struct, frozen=True):
-    """Counted in the kernel: by event code, and what could not be reported by reason."""
+    """Counted in the kernel: by event code, and what could not be reported by reason.
+
+    The reason ring_full is the sum of the events' `dropped`.
+    """
 
     events: Mapping[int, EventCount]
     reasons: Mapping[str, int]
@@ -88,7 +97,7 @@ class Probe:
 
     def __init__(self, options: ProbeOptions | None = None) -> None:
         self.options = options or ProbeOptions()
-        self._links: list[int] = []
+        self._links: dict[int, str] = {}
         self._maps: dict[str, int] = {}
         self._programs: dict[str, int] = {}
         self._ring: ring.Ring | None = None
@@ -133,7 +142,7 @@ class Probe:
             self.report(frozenset(wanted))
             self._ring = ring.Ring(self._maps["events"])
             for program, tracepoint in self._hooks().items():
-                self._links.append(kernel.attach(tracepoint, self._programs[program]))
+                self._links[kernel.attach(tracepoint, self._programs[program])] = program
             self._seed_scope()
         except BaseException:
             self.close()
@@ -194,6 +203,8 @@ class Probe:
         call = CALLS[name]
         event = event_type(call.event)
         flags = numbers_of(name, number) if call.step == Step.NUMBER else call.flags
+        if name in STATE_CALLS:
+            flags |= STATE
         info = _SYSCALL_INFO.pack(
             event.code if is_wanted else 0,
             len(event.params),
@@ -253,6 +264,7 @@ class Probe:
             104: cgroup.level if cgroup else 0,
             105: (cgroup.subsystem or 0) + 1 if cgroup and has_v1 else 0,
             106: int(options.procexit),
+            107: options.ring_bytes - options.ring_bytes // _RESERVED_SHARE,
         }
 
     def _map_specs(self) -> dict[str, tuple[int, int, int, int]]:
@@ -306,7 +318,17 @@ class Probe:
     def detach(self) -> None:
         """Stop producing; what is in the ring can still be read by `drain`."""
         while self._links:
-            os.close(self._links.pop())
+            os.close(self._links.popitem()[0])
+
+    def check(self) -> None:
+        """Raises ProbeError when the kernel does not hold an attachment of ours any more."""
+        for link, program in self._links.items():
+            if not kernel.is_attached(link, self._programs[program]):
+                raise ProbeError(
+                    f"the kernel no longer runs {program} of the probe",
+                    code="E_DETACHED",
+                    hint="something detached it; start Lanner again",
+                )
 
     def close(self) -> None:
         """Detach and release everything; may be called twice."""
@@ -326,14 +348,25 @@ class Probe:
             data = self._read("counters", code, _COUNTERS.size * cpus)
             sums = [sum(column) for column in zip(*_COUNTERS.iter_unpack(data), strict=True)]
             events[code] = EventCount(*sums)
-        reasons = {
-            name: sum(struct.unpack(f"<{cpus}Q", self._read("reasons", index, 8 * cpus)))
-            for index, name in enumerate(REASONS)
-        }
+        reasons = {name: self._reason(name) for name in REASONS}
         reasons["recursion"] = sum(
             kernel.read_missed_runs(self._programs[hook]) for hook in source_text.HOOKS
         )
         return ProbeCounters(events, reasons)
+
+    def lost(self) -> int:
+        """Events lost in the kernel so far, whatever they were and why; quick to read.
+
+        32-bit calls are no events that the probe could have told. 0 when the probe is not open.
+        """
+        if not self._maps:
+            return 0
+        return sum(self._reason(name) for name in REASONS if name != "ia32")
+
+    def _reason(self, name: str) -> int:
+        cpus = possible_cpus()
+        data = self._read("reasons", REASONS.index(name), 8 * cpus)
+        return sum(struct.unpack(f"<{cpus}Q", data))
 
     def _read(self, name: str, key: int, size: int) -> bytes:
         if name not in self._maps:
@@ -360,6 +393,7 @@ _INITIAL_PIDNS = 0xEFFFFFFC
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 
 
+@cache
 def possible_cpus() -> int:
     """Number of CPU ids that the kernel may use."""
     return source_text.possible_cpus(_POSSIBLE_CPUS.read_text())

@@ -56,6 +56,8 @@ class Step(IntEnum):
 (
     HAS_DIRFD, OPEN_HOW, ACCEPT4, CLONE_ARG, CLONE3_ARG, EXECVEAT, PIPE2, SOCKETPAIR, SET_OPTION,
 ) = (1 << bit for bit in range(9))  # fmt: skip
+STATE = 1 << 31
+"""Flag of every call that the state follows; the probe drops its events last."""
 
 OPS = {
     "F": 1, "D": 2, "P": 3, "S": 4, "U": 5, "M": 6, "R": 7, "O": 8, "C": 9, "L": 10, "I": 11,
