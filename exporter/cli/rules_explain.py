@@ -1,5 +1,6 @@
 """`lanner rules explain`: one rule as the engine sees it."""
 
+import dataclasses
 import json
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,20 +10,29 @@ import click
 from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
 from exporter.cli.options import config_options, read_config
 from exporter.errors import LannerError
+from exporter.pushdown.analysis import SYSCALL, analyse
+from exporter.pushdown.explain import (
+    rule_to_json,
+    rule_to_text,
+    ruleset_to_json,
+    ruleset_to_text,
+)
 from exporter.rules.explain import explain as explain_rule
 from exporter.rules.explain import to_json, to_text
 from exporter.rules.loader import LoadReport, load_rules
+from exporter.rules.ruleset import Ruleset
 
 _EPILOG = """\b
 Examples:
   lanner rules explain 'Write below etc'
   lanner rules explain --json 'My rule' falco_rules.yaml my_rules.yaml | jq .fields
+  lanner rules explain - falco_rules.yaml
 """
 
 
 @click.command(epilog=_EPILOG)
 @config_options
-@click.argument("rule")
+@click.argument("rule", default="-")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--json", "is_json", is_flag=True, help="One JSON object.")
 def explain(
@@ -33,14 +43,20 @@ def explain(
     files: tuple[str, ...],
     is_json: bool,
 ) -> None:
-    """Show what a rule looks at, what its fields cost, and the Python that is made of it.
+    """Show what a rule looks at, what of it the kernel tests, and the Python that is made of it.
 
-    RULE is the name of a rule; FILE a rules file or a directory of them, Lanner's own rules without
-    any.
+    RULE is the name of a rule, or - for all of them together: which events the kernel sends, and
+    which rules want every event of a type. FILE is a rules file or a directory of them, Lanner's
+    own rules without any.
     """
     config = read_config(config_file, options)
     report = load_rules(read_rule_files(files or config.rules_files), rule_options(config))
     raise_errors(report)
+    if rule == "-":
+        filters = analyse(report.ruleset)
+        whole = ruleset_to_json(filters) if is_json else ruleset_to_text(filters)
+        click.echo(json.dumps(whole) if is_json else whole)
+        return
     loaded = {entry.name: entry for entry in report.ruleset.rules}
     if rule not in loaded:
         near = get_close_matches(rule, loaded, n=3, cutoff=0.4)
@@ -49,7 +65,14 @@ def explain(
             hint=f"did you mean {' or '.join(map(repr, near))}?" if near else None,
         )
     found = explain_rule(loaded[rule], _warnings(report, rule))
-    click.echo(json.dumps(to_json(found)) if is_json else to_text(found))
+    alone = Ruleset((dataclasses.replace(loaded[rule], is_enabled=True),))
+    filters = analyse(alone) if loaded[rule].source == SYSCALL else {}
+    if is_json:
+        click.echo(json.dumps({**to_json(found), "pushdown": rule_to_json(filters, rule)}))
+    elif filters:
+        click.echo(f"{to_text(found)}\n\n{rule_to_text(filters, rule)}")
+    else:
+        click.echo(to_text(found))
 
 
 def _warnings(report: LoadReport, rule: str) -> list[str]:

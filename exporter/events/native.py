@@ -308,6 +308,18 @@ def _bits_by_name(table: str, native: Mapping[str, int]) -> Translator:
     return _bit_translator([(mask, ppm[name]) for name, mask in native.items()])
 
 
+def enum_numbers(table: str) -> frozenset[int] | None:
+    """Native numbers that have a name of their own; every other one becomes the unknown entry.
+
+    None for tables that are no enumeration.
+    """
+    if table in _ENUMS:
+        return frozenset(_ENUMS[table].values())
+    if table in _SAME_ENUMS:
+        return frozenset(_ppm(table).values()) | _SOCKOPT_RENUMBERED.keys()
+    return None
+
+
 def _enum_by_name(table: str, native: Mapping[str, int]) -> Translator:
     ppm = _ppm(table)
     numbers = {number: ppm[name] for name, number in native.items()}

@@ -80,6 +80,7 @@ class LiveThreads:
     def _refresh(self, thread: Thread, event: Event, live: LiveContext) -> None:
         """Bring an entry up to date with the kernel's word."""
         thread.seen_ns = event.ts_ns
+        thread.comm = live.comm
         if thread.uid != live.uid or thread.gid != live.gid:
             thread.uid, thread.gid = live.uid, live.gid
             self.tables.users.ensure(thread, event.ts_ns)

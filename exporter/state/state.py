@@ -52,6 +52,17 @@ _ENTERS = frozenset({
 })  # fmt: skip
 
 
+LIVE_NEEDS = _CLONES | _EXECS | frozenset({
+    "PPME_PROCEXIT_1_E",
+    # Working and root directories travel with few events.
+    "PPME_SYSCALL_CHDIR_X", "PPME_SYSCALL_FCHDIR_X", "PPME_SYSCALL_CHROOT_X",
+    # Capabilities of a thread, and the names of users, are kept from one event to the next.
+    *ids.HANDLERS,
+    # Ports that servers use; accept tells those of servers that were there before us.
+    "PPME_SOCKET_BIND_X",
+})  # fmt: skip
+"""Live events whose loss would make fields of later events wrong; others carry what they need."""
+
 _TICK_NS = 1_000_000_000
 
 

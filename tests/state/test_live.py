@@ -267,7 +267,7 @@ def test_a_reused_child_pid_starts_anew(fed, proc):
     proc.add(50, "sh", argv=("/bin/sh",))
     proc.add(54, "stale")
     fed.state.scan()
-    child = make_live(54, ptid=50, start_boottime_ns=START_NS + 9_000_000_000)
+    child = make_live(54, ptid=50, start_boottime_ns=START_NS + 9_000_000_000, comm=b"sh")
     facts = {"exe": b"/bin/sh", "args": [], "comm": b"sh", "flags": 0}
     event = fed("clone", 54, live=child, res=0, tid=54, pid=54, ptid=50, vtid=54, vpid=54, **facts)
 

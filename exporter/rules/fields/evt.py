@@ -355,7 +355,6 @@ CLASS = FieldClass(
             ),
             event_name,
             constant=constant_name,
-            kernel="evt.type",
         ),
         Field(
             "evt.arg",
@@ -368,6 +367,7 @@ CLASS = FieldClass(
             cost=1500,
             arg=ArgKind.SUFFIX_OR_INDEX,
             is_arg_required=True,
+            kernel="evt.arg",
         ),
         Field(
             "evt.res",
@@ -439,6 +439,7 @@ CLASS = FieldClass(
             _is_open_exec,
             constant=_not_open_or_creat,
             cost=400,
+            kernel="evt.is_open_exec",
         ),
         Field(
             "evt.latency",
@@ -569,6 +570,7 @@ CLASS = FieldClass(
             arg=ArgKind.SUFFIX,
             is_arg_required=True,
             flags=frozenset({NO_RHS, NO_TRANSFORMER}),
+            kernel="evt.rawarg",
         ),
         Field("evt.info", T.CHARBUF, "same as evt.args", args_text, cost=10000),
         Field(
@@ -585,6 +587,7 @@ CLASS = FieldClass(
             _failed,
             constant=_no_result,
             cost=250,
+            kernel="evt.failed",
         ),
         Field(
             "evt.is_io",
@@ -711,6 +714,7 @@ CLASS = FieldClass(
             ),
             _bind_path(None),
             bind=_bind_path,
+            kernel="evt.abspath",
             cost=1500,
             arg=ArgKind.SUFFIX,
         ),
@@ -816,6 +820,7 @@ CLASS = FieldClass(
             _is_open_create,
             constant=_not_open,
             cost=250,
+            kernel="evt.is_open_create",
         ),
     ),
 )

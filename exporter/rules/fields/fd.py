@@ -298,6 +298,7 @@ CLASS = FieldClass(
             ),
             of_fd(type_name),
             constant=_no_fd,
+            kernel="fd.type",
         ),
         Field(
             "fd.lport",
@@ -334,6 +335,7 @@ CLASS = FieldClass(
             _directory,
             cost=250,
             constant=_no_fd,
+            kernel="fd.directory",
         ),
         Field(
             "fd.net",
@@ -344,6 +346,7 @@ CLASS = FieldClass(
             compare=Compare.EITHER_NET,
             constant=_no_fd,
             flags=frozenset({FILTER_ONLY, NO_RHS, NO_TRANSFORMER}),
+            kernel="fd.net",
         ),
         Field(
             "fd.ip",
@@ -354,6 +357,7 @@ CLASS = FieldClass(
             compare=Compare.EITHER_IP,
             constant=_no_fd,
             flags=frozenset({FILTER_ONLY, NO_RHS, NO_TRANSFORMER}),
+            kernel="fd.ip",
         ),
         Field(
             "fd.connected",
@@ -377,6 +381,7 @@ CLASS = FieldClass(
             constant=_no_fd,
             cost=200,
             print_as=P.DEC,
+            kernel="fd.sport",
         ),
         Field(
             "fd.snet",
@@ -386,6 +391,7 @@ CLASS = FieldClass(
             each=address_of(_server),
             constant=_no_fd,
             flags=frozenset({FILTER_ONLY, NO_RHS, NO_TRANSFORMER}),
+            kernel="fd.snet",
         ),
         Field(
             "fd.filename",
@@ -394,6 +400,7 @@ CLASS = FieldClass(
             of_fd(_file_name),
             cost=250,
             constant=_no_fd,
+            kernel="fd.filename",
         ),
         Field(
             "fd.sip",
@@ -404,6 +411,7 @@ CLASS = FieldClass(
             ),
             address_of(_server),
             constant=_no_fd,
+            kernel="fd.sip",
         ),
         Field(
             "fd.sip.name",
@@ -431,6 +439,7 @@ CLASS = FieldClass(
             "client address of a connected/connecting socket",
             address_of(_client),
             constant=_no_fd,
+            kernel="fd.cip",
         ),
         Field("fd.rip", T.IPADDR, "remote address", address_of(remote_end), constant=_no_fd),
         Field(
@@ -443,6 +452,7 @@ CLASS = FieldClass(
             constant=_no_fd,
             print_as=P.DEC,
             flags=frozenset({FILTER_ONLY, NO_RHS, NO_TRANSFORMER}),
+            kernel="fd.port",
         ),
         Field(
             "fd.sockfamily",
@@ -459,6 +469,7 @@ CLASS = FieldClass(
             each=address_of(_client),
             constant=_no_fd,
             flags=frozenset({FILTER_ONLY, NO_RHS, NO_TRANSFORMER}),
+            kernel="fd.cnet",
         ),
         Field(
             "fd.rnet",
@@ -496,6 +507,7 @@ CLASS = FieldClass(
             _raw_name,
             cost=300,
             constant=_no_fd,
+            kernel="fd.nameraw",
         ),
         Field("fd.lip", T.IPADDR, "local address", address_of(local_end), constant=_no_fd),
         Field(
@@ -506,6 +518,7 @@ CLASS = FieldClass(
             constant=_no_fd,
             cost=200,
             print_as=P.DEC,
+            kernel="fd.cport",
         ),
         Field(
             "fd.is_server",

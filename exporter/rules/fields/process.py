@@ -92,7 +92,6 @@ CLASS = FieldClass(
             of_thread(lambda t: t.tty),
             inline="t.tty if t is not None else None",
             cost=15,
-            kernel="proc.tty",
             print_as=P.ID,
         ),
         Field(

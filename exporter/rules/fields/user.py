@@ -80,7 +80,14 @@ USER_CLASS = FieldClass(
             kernel="user.uid",
             print_as=P.ID,
         ),
-        Field("user.loginuid", T.INT64, "audit login uid; -1 if unset", _login_uid, print_as=P.ID),
+        Field(
+            "user.loginuid",
+            T.INT64,
+            "audit login uid; -1 if unset",
+            _login_uid,
+            print_as=P.ID,
+            kernel="user.loginuid",
+        ),
         Field(
             "user.name",
             T.CHARBUF,
@@ -122,6 +129,7 @@ GROUP_CLASS = FieldClass(
             inline="t.gid if t is not None else None",
             cost=15,
             print_as=P.ID,
+            kernel="group.gid",
         ),
         Field(
             "group.name",

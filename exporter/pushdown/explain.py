@@ -1,0 +1,152 @@
+"""Pushdown for people: what the kernel tests of each call, and what is left to Python."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from exporter.pushdown.analysis import CallFilter, RuleShare
+from exporter.pushdown.ir import TRUE, Predicate
+from exporter.rules.bind import Test
+
+_MAX_BLAMED = 3
+
+
+class ForcedThrough(Struct, frozen=True):
+    """A rule because of which calls reach user space in full."""
+
+    rule: str
+    calls: tuple[str, ...]
+    blamed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.blamed:
+            reason = "its condition asks for nothing but the event type"
+        else:
+            shown = "; ".join(self.blamed[:_MAX_BLAMED])
+            more = len(self.blamed) - _MAX_BLAMED
+            reason = f"the kernel cannot test {shown}{f' and {more} more' if more > 0 else ''}"
+        return f'rule "{self.rule}" wants every {", ".join(self.calls)}: {reason}'
+
+
+def test_text(test: Test) -> str:
+    """A bound test as it could stand in a condition."""
+    op = f"{test.op} {test.modifier}" if test.modifier else test.op
+    if test.op == "exists":
+        return f"{test.left.key} exists"
+    if test.right is not None:
+        return f"{test.left.key} {op} {test.right.key}"
+    shown = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in test.values]
+    many = len(shown) != 1 or test.modifier or test.op in {"in", "intersects", "pmatch"}
+    more = f", ... {len(shown)} in all" if len(shown) > 4 else ""
+    values = f"({', '.join(shown[:4])}{more})" if many else shown[0]
+    return f"{test.left.key} {op} {values}"
+
+
+def forced_through(filters: Mapping[str, CallFilter]) -> list[ForcedThrough]:
+    """Rules that want every event of some call, in order of the rules."""
+    found: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    names: dict[int, str] = {}
+    for name, one in filters.items():
+        if one.is_needed:
+            continue
+        for share in one.shares:
+            if share.predicate == TRUE:
+                names[share.rule.index] = share.rule.name
+                blamed = tuple(test_text(test) for test in share.blamed)
+                found.setdefault((share.rule.index, blamed), []).append(name)
+    return [
+        ForcedThrough(names[index], tuple(calls), blamed)
+        for (index, blamed), calls in sorted(found.items())
+    ]
+
+
+def _grouped(parts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Text -> names that share it."""
+    groups: dict[str, list[str]] = {}
+    for name, text in parts:
+        groups.setdefault(text, []).append(name)
+    return groups
+
+
+def _state_of(one: CallFilter) -> str:
+    if one.is_needed:
+        return "every one: the state needs it"
+    if one.is_unused:
+        return "none: not looked at"
+    ports = ", and the first from each port of a server" if one.notes_port else ""
+    return f"{_tree(one.predicate)}{ports}"
+
+
+def _tree(predicate: Predicate) -> str:
+    return "every one" if predicate == TRUE else str(predicate)
+
+
+def _share_of(one: CallFilter, rule: str) -> RuleShare | None:
+    return next((share for share in one.shares if share.rule.name == rule), None)
+
+
+def rule_to_text(filters: Mapping[str, CallFilter], rule: str) -> str:
+    """What the kernel tests for one rule, by call."""
+    parts: list[tuple[str, str]] = []
+    for name, one in filters.items():
+        share = _share_of(one, rule)
+        if share is None:
+            continue
+        lines = ["every one" if one.is_needed else _tree(share.predicate)]
+        if one.is_needed:
+            lines[0] += ": the state needs it"
+        if share.left:
+            lines.append(f"left to Python: {'; '.join(map(test_text, share.left))}")
+        elif not one.is_needed:
+            lines.append("left to Python: paths that are not plain, and the rest of the rules")
+        parts.append((name, "\n    ".join(lines)))
+    if not parts:
+        return "The kernel sends no event for this rule."
+    out = ["Sent by the kernel (pushdown):"]
+    out += [f"  {', '.join(names)}:\n    {text}" for text, names in _grouped(parts).items()]
+    return "\n".join(out)
+
+
+def rule_to_json(filters: Mapping[str, CallFilter], rule: str) -> dict[str, Any]:
+    """The same as plain values: call -> what is sent and what is left."""
+    out = {}
+    for name, one in filters.items():
+        share = _share_of(one, rule)
+        if share is not None:
+            out[name] = {
+                "kernel": "always" if one.is_needed else str(share.predicate),
+                "needed_by_state": one.is_needed,
+                "left": [test_text(test) for test in share.left],
+                "blamed": [test_text(test) for test in share.blamed],
+            }
+    return out
+
+
+def ruleset_to_text(filters: Mapping[str, CallFilter]) -> str:
+    """What reaches user space of each call, for all rules together."""
+    parts = [(name, _state_of(one)) for name, one in filters.items()]
+    out = ["Events that the kernel sends, for all rules together:"]
+    out += [f"  {', '.join(names)}:\n    {text}" for text, names in _grouped(parts).items()]
+    forced = forced_through(filters)
+    if forced:
+        out += ["", "Sent in full:", *(f"  {one}" for one in forced)]
+    return "\n".join(out)
+
+
+def ruleset_to_json(filters: Mapping[str, CallFilter]) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "calls": {
+            name: {
+                "kernel": "always" if one.is_pass_through else str(one.predicate),
+                "needed_by_state": one.is_needed,
+                "rules": [share.rule.name for share in one.shares],
+            }
+            for name, one in filters.items()
+        },
+        "sent_in_full": [
+            {"rule": one.rule, "calls": list(one.calls), "blamed": list(one.blamed)}
+            for one in forced_through(filters)
+        ],
+    }

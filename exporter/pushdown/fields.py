@@ -1,0 +1,262 @@
+"""What the kernel knows of each field: the functions that the catalogue's `kernel` names stand for.
+
+Each takes a bound test on its field and the call whose event it is tested on. What the kernel's
+value must equal is what the field's reader will say of the live event, once the state room has
+taken the event in; each function names the lines it relies on where that is not plain.
+"""
+
+from collections.abc import Callable, Mapping
+
+from exporter.events.fd import FdType
+from exporter.events.native import O_CREAT, open_flag_bits
+from exporter.events.text import TYPE_CHARS, errno_name
+from exporter.pushdown import arguments, values
+from exporter.pushdown.approximation import (
+    NEVER,
+    UNKNOWN,
+    Approximation,
+    both,
+    by_case,
+    either,
+    exactly,
+    negated,
+)
+from exporter.pushdown.ir import Below, Fact, InSet, Kind, Text
+from exporter.pushdown.layout import CallLayout, Form, Place
+from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type_char
+from exporter.rules.bind import Read, Test
+from exporter.rules.fields.fd_facts import char_of_event
+from exporter.sources.probe.syscalls import Step
+
+KernelTest = Callable[[Test, CallLayout], Approximation]
+
+_RET = Fact(Kind.RET)
+FAILED = exactly(Below(_RET, 0))
+SUCCEEDED = negated(FAILED)
+ON_HOST = exactly(InSet(Fact(Kind.HOST), frozenset({1})))
+_MAX_ERRNO = 4095
+_OPENS = frozenset({Step.OPEN, Step.CREAT})
+_EXEC_BITS = 0o111
+_ACCESS = 3
+
+
+def _result(test: Test, _call: CallLayout) -> Approximation:
+    return values.number(test, _RET)
+
+
+def _result_text(test: Test, _call: CallLayout) -> Approximation:
+    named = [(-number, errno_name(number)) for number in range(1, _MAX_ERRNO + 1)]
+    failed = values.enumerated(test, _RET, named, b"")
+    return by_case((SUCCEEDED, values.known_value(test, b"SUCCESS")), otherwise=failed)
+
+
+def _failed(test: Test, _call: CallLayout) -> Approximation:
+    return _truth(test, FAILED)
+
+
+def _truth(test: Test, condition: Approximation) -> Approximation:
+    """A test on a field that is true exactly when the condition holds."""
+    return by_case(
+        (condition, values.known_value(test, value=True)),
+        otherwise=values.known_value(test, value=False),
+    )
+
+
+def _thread_text(test: Test, _call: CallLayout) -> Approximation:
+    """LiveThreads takes a thread's comm from every event of it."""
+    return values.text(test, Text.COMM)
+
+
+def _number_of(kind: Kind) -> KernelTest:
+    return lambda test, _call: values.number(test, Fact(kind))
+
+
+def _container(test: Test, _call: CallLayout) -> Approximation:
+    """A thread in the machine's own mount namespace is on the host; any other may be."""
+    return by_case((ON_HOST, values.known_value(test, b"host")), otherwise=UNKNOWN)
+
+
+def _open_flags(call: CallLayout) -> Place | None:
+    place = call.place("flags")
+    return place if call.step is Step.OPEN and place is not None else None
+
+
+def _access(values_: frozenset[int]) -> KernelTest:
+    def decide(test: Test, call: CallLayout) -> Approximation:
+        place = _open_flags(call)
+        if place is None:
+            return UNKNOWN
+        return _truth(test, exactly(InSet(Fact(Kind.ARG, place.argument, _ACCESS), values_)))
+
+    return decide
+
+
+def _makes_file(place: Place) -> Approximation:
+    """The PPM flags show O_CREAT or O_TMPFILE."""
+    return arguments.has_bits(place, O_CREAT | open_flag_bits()["O_TMPFILE"])
+
+
+def _is_open_exec(test: Test, call: CallLayout) -> Approximation:
+    place, mode = _open_flags(call), call.place("mode")
+    if call.step is Step.CREAT and mode is not None:
+        return _truth(test, arguments.has_bits(mode, _EXEC_BITS))
+    if place is None:
+        return UNKNOWN
+    bits = arguments.has_bits(Place(place.argument + 1, Form.WORD), _EXEC_BITS)
+    return _truth(test, both((_makes_file(place), bits)))
+
+
+def _is_open_create(test: Test, call: CallLayout) -> Approximation:
+    place = _open_flags(call)
+    if place is None:
+        return UNKNOWN
+    is_not = either((FAILED, negated(_makes_file(place))))
+    return by_case((is_not, values.known_value(test, value=False)), otherwise=UNKNOWN)
+
+
+def _opens_directory(call: CallLayout) -> Approximation:
+    """The state takes a descriptor opened with O_DIRECTORY for a directory, all others for files.
+
+    UNKNOWN for openat2, whose flags are not among its arguments.
+    """
+    place = _open_flags(call)
+    if call.step is Step.CREAT:
+        return NEVER
+    return UNKNOWN if place is None else arguments.has_bits(place, open_flag_bits()["O_DIRECTORY"])
+
+
+def _opened(call: CallLayout) -> Text | None:
+    """The path of a call of the open family; on success and failure it makes the fd's name."""
+    if call.step not in _OPENS:
+        return None
+    return arguments.path_text(call, call.place("name"))
+
+
+def _fd_name(test: Test, call: CallLayout) -> Approximation:
+    path = _opened(call)
+    return UNKNOWN if path is None else values.text(test, path)
+
+
+def _fd_file_name(test: Test, call: CallLayout) -> Approximation:
+    path = _opened(call)
+    if path is None:
+        return UNKNOWN
+    named = values.last_component(test, path)
+    return _split(call, failed=NEVER, directory=NEVER, file=named)
+
+
+def _fd_directory(test: Test, call: CallLayout) -> Approximation:
+    path = _opened(call)
+    if path is None:
+        return UNKNOWN
+    above = values.directory(test, path)
+    return _split(call, failed=above, directory=values.text(test, path), file=above)
+
+
+def _split(
+    call: CallLayout, *, failed: Approximation, directory: Approximation, file: Approximation
+) -> Approximation:
+    """The test by what became of an open."""
+    is_directory = _opens_directory(call)
+    if is_directory is UNKNOWN:
+        found = Approximation(
+            either((directory, file)).if_true, either((negated(directory), negated(file))).if_true
+        )
+    else:
+        found = by_case((is_directory, directory), otherwise=file)
+    return by_case((FAILED, failed), otherwise=found)
+
+
+def _fd_type_char(test: Test, call: CallLayout) -> Approximation:
+    if call.socket is not None:
+        return socket_type_char(test, call)
+    if call.step not in _OPENS:
+        return UNKNOWN
+    return _split(
+        call,
+        failed=values.known_value(test, char_of_event(call.event)),
+        directory=values.known_value(test, TYPE_CHARS[FdType.DIRECTORY]),
+        file=values.known_value(test, TYPE_CHARS[FdType.FILE_V2]),
+    )
+
+
+def _fd_type(test: Test, call: CallLayout) -> Approximation:
+    if call.step not in _OPENS:
+        return UNKNOWN
+    return _split(
+        call,
+        failed=NEVER,
+        directory=values.known_value(test, b"directory"),
+        file=values.known_value(test, b"file"),
+    )
+
+
+def _fd_number(test: Test, call: CallLayout) -> Approximation:
+    """Calls that make a descriptor: the one made. Others: the one they use."""
+    if call.step in _OPENS or call.socket == -1:
+        made = values.number(test, _RET)
+        if call.socket == -1:
+            made = by_case((HAS_ENDS, made), otherwise=UNKNOWN)
+        return by_case((FAILED, values.known_value(test, -1)), otherwise=made)
+    kind = call.event
+    if "EF_USES_FD" not in kind.flags or "EF_CREATES_FD" in kind.flags:
+        return UNKNOWN
+    # As State does: the first parameter behind the result that is a descriptor.
+    index = next((i for i, p in enumerate(kind.params) if i and p.type == "FD"), None)
+    place = None if index is None else call.places.get(index)
+    if place is None or place.form is not Form.FD:
+        return UNKNOWN
+    return values.number(test, arguments.word(place))
+
+
+def _parameter(test: Test, call: CallLayout) -> Approximation:
+    assert isinstance(test.left, Read)
+    index = arguments.parameter_index(call.event, test.left.use.arg)
+    return NEVER if index is None else arguments.parameter(test, call, index)
+
+
+def _raw_parameter(test: Test, call: CallLayout) -> Approximation:
+    assert isinstance(test.left, Read)
+    index = arguments.parameter_index(call.event, test.left.use.arg)
+    return NEVER if index is None else arguments.raw_parameter(test, call, index)
+
+
+def _absolute_path(test: Test, call: CallLayout) -> Approximation:
+    """A plain path stands for itself; which one `.src` and `.dst` name is said by the reader."""
+    assert isinstance(test.left, Read)
+    arg = test.left.use.arg
+    params = call.event.params
+    indexes = [i for i, param in enumerate(params) if param.type == "FSRELPATH"]
+    at = 1 if arg == "dst" else 0
+    if at >= len(indexes) or (arg == "src" and len(indexes) < 2):
+        return NEVER
+    path = arguments.path_text(call, call.places.get(indexes[at]))
+    return UNKNOWN if path is None else values.text(test, path)
+
+
+KERNEL_FIELDS: Mapping[str, KernelTest] = {
+    "evt.rawres": _result,
+    "evt.res": _result_text,
+    "evt.failed": _failed,
+    "evt.is_open_read": _access(frozenset({0, 2, 3})),
+    "evt.is_open_write": _access(frozenset({1, 2})),
+    "evt.is_open_exec": _is_open_exec,
+    "evt.is_open_create": _is_open_create,
+    "evt.abspath": _absolute_path,
+    "evt.arg": _parameter,
+    "evt.rawarg": _raw_parameter,
+    "proc.name": _thread_text,
+    "user.uid": _number_of(Kind.UID),
+    "user.loginuid": _number_of(Kind.LOGINUID),
+    "group.gid": _number_of(Kind.GID),
+    "container.id": _container,
+    "fd.name": _fd_name,
+    "fd.nameraw": _fd_name,
+    "fd.filename": _fd_file_name,
+    "fd.directory": _fd_directory,
+    "fd.typechar": _fd_type_char,
+    "fd.type": _fd_type,
+    "fd.num": _fd_number,
+    **SOCKET_FIELDS,
+}
+"""`Field.kernel` -> what the kernel says of a test on the field."""

@@ -1,0 +1,352 @@
+"""Predicates that the kernel can evaluate: what is left of conditions for one system call.
+
+A predicate is TRUE, FALSE, a literal, or a conjunction or disjunction of predicates. It has no
+negation of its own: a literal says whether its atom must hold or must not. An atom whose fact is
+not known (a path that is relative, a descriptor that is no socket) makes every literal on it true,
+so a predicate is never false by ignorance. `holds` runs one in Python; emit.py makes BPF of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+
+from exporter.events.paths import concatenate
+from exporter.rules.fields.fd_facts import directory_of
+
+PATH_BYTES = 512
+"""Room for a path in the kernel, with its NUL; longer ones are not looked at."""
+
+
+class Group(IntEnum):
+    """Facts that are read together, cheapest first."""
+
+    CALL = 0
+    TASK = 1
+    SOCKET = 2
+    PATH = 3
+    PATH2 = 4
+
+
+HEAVY = frozenset({Group.SOCKET, Group.PATH, Group.PATH2})
+"""Groups that may turn out to be unknown; all others are always there."""
+
+
+class Socket(Struct, frozen=True):
+    """An IPv4, IPv6 or unix socket as the kernel holds it. Addresses: IPv4 as numbers."""
+
+    family: int
+    local_address: int = 0
+    local_port: int = 0
+    remote_address: int = 0
+    remote_port: int = 0
+
+
+class Observation(Struct, kw_only=True, frozen=True):
+    """What the kernel knows when a call returns.
+
+    args: six 64-bit words. paths: bytes of the path arguments, None where they cannot be read.
+    """
+
+    ret: int = 0
+    args: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
+    comm: bytes = b""
+    uid: int = 0
+    gid: int = 0
+    loginuid: int = 0xFFFFFFFF
+    is_host: bool = True
+    paths: tuple[bytes | None, ...] = ()
+    socket: Socket | None = None
+
+
+class Kind(StrEnum):
+    """Facts that are numbers."""
+
+    RET = "result"
+    ARG = "argument"
+    UID = "uid"
+    GID = "gid"
+    LOGINUID = "loginuid"
+    HOST = "on the host"
+    FAMILY = "socket family"
+    LOCAL_ADDRESS = "local address"
+    LOCAL_PORT = "local port"
+    REMOTE_ADDRESS = "remote address"
+    REMOTE_PORT = "remote port"
+
+
+_SOCKET_KINDS = {
+    Kind.FAMILY: "family",
+    Kind.LOCAL_ADDRESS: "local_address",
+    Kind.LOCAL_PORT: "local_port",
+    Kind.REMOTE_ADDRESS: "remote_address",
+    Kind.REMOTE_PORT: "remote_port",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A number. ARG: argument `index`, of which the bits of `mask` count; signed: of 32 bits."""
+
+    kind: Kind
+    index: int = 0
+    mask: int = 0xFFFFFFFF
+    is_signed: bool = False
+
+    @property
+    def group(self) -> Group:
+        """What is read to know it."""
+        if self.kind in _SOCKET_KINDS:
+            return Group.SOCKET
+        return Group.CALL if self.kind in {Kind.RET, Kind.ARG} else Group.TASK
+
+    def read(self, seen: Observation) -> int | None:
+        """The number; None when it is not known."""
+        match self.kind:
+            case Kind.RET:
+                return seen.ret
+            case Kind.ARG:
+                value = seen.args[self.index] & self.mask
+                return value - (1 << 32) if self.is_signed and value >> 31 else value
+            case Kind.UID:
+                return seen.uid
+            case Kind.GID:
+                return seen.gid
+            case Kind.LOGINUID:
+                return -1 if seen.loginuid == 0xFFFFFFFF else seen.loginuid
+            case Kind.HOST:
+                return int(seen.is_host)
+            case kind:
+                return None if seen.socket is None else getattr(seen.socket, _SOCKET_KINDS[kind])
+
+    def __str__(self) -> str:
+        if self.kind is not Kind.ARG:
+            return str(self.kind)
+        mask = "" if self.mask == 0xFFFFFFFF else f" & {self.mask:#x}"
+        return f"argument {self.index + 1}{mask}"
+
+
+class Text(StrEnum):
+    """Facts that are texts."""
+
+    COMM = "comm"
+    PATH = "path"
+    PATH2 = "second path"
+
+    @property
+    def group(self) -> Group:
+        """What is read to know it."""
+        return {Text.COMM: Group.TASK, Text.PATH: Group.PATH, Text.PATH2: Group.PATH2}[self]
+
+    def read(self, seen: Observation) -> bytes | None:
+        """The text; None when it is not known."""
+        if self is Text.COMM:
+            return seen.comm
+        index = int(self is Text.PATH2)
+        path = seen.paths[index] if index < len(seen.paths) else None
+        return path if path is not None and is_plain(path) else None
+
+
+class Match(StrEnum):
+    """How a text is compared."""
+
+    EQUAL = "="
+    PREFIX = "startswith"
+    SUFFIX = "endswith"
+    CONTAINS = "contains"
+    NAME = "last component ="
+    DIRECTORY = "directory ="
+
+
+@dataclass(frozen=True, slots=True)
+class InSet:
+    """The number is one of these."""
+
+    fact: Fact
+    values: frozenset[int]
+
+    def __str__(self) -> str:
+        return f"{self.fact} {_any_of(sorted(self.values))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The number is smaller than the limit."""
+
+    fact: Fact
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.fact} < {self.limit}"
+
+
+@dataclass(frozen=True, slots=True)
+class InNetworks:
+    """The IPv4 address lies in one of these networks: (address, mask) as numbers."""
+
+    fact: Fact
+    networks: frozenset[tuple[int, int]]
+
+    def __str__(self) -> str:
+        shown = [f"{_dotted(base)}/{mask.bit_count()}" for base, mask in sorted(self.networks)]
+        return f"{self.fact} in {_any_of(shown)[3:] if len(shown) > 1 else shown[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class TextIs:
+    """The text compares with one of these values."""
+
+    fact: Text
+    match: Match
+    values: frozenset[bytes]
+
+    def __str__(self) -> str:
+        shown = [value.decode(errors="backslashreplace") for value in sorted(self.values)]
+        if self.match in {Match.EQUAL, Match.NAME, Match.DIRECTORY}:
+            return f"{self.fact} {self.match.removesuffix('=')}{_any_of(shown)}"
+        return f"{self.fact} {self.match} {_any_of(shown)[2 if len(shown) < 2 else 3 :]}"
+
+
+Atom = InSet | Below | InNetworks | TextIs
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """An atom that must hold, or must not."""
+
+    atom: Atom
+    is_positive: bool = True
+
+    @property
+    def group(self) -> Group:
+        """What is read to decide it."""
+        return self.atom.fact.group
+
+    def __str__(self) -> str:
+        return str(self.atom) if self.is_positive else f"not {self.atom}"
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple["Predicate", ...]
+
+    def __str__(self) -> str:
+        return " and ".join(_wrapped(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """At least one part holds."""
+
+    parts: tuple["Predicate", ...]
+
+    def __str__(self) -> str:
+        return " or ".join(_wrapped(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Holds always or never."""
+
+    is_true: bool
+
+    def __str__(self) -> str:
+        return "always" if self.is_true else "never"
+
+
+Predicate = Literal | All | Any | Constant
+TRUE, FALSE = Constant(is_true=True), Constant(is_true=False)
+
+
+def _wrapped(part: Predicate) -> str:
+    return f"({part})" if isinstance(part, All | Any) else str(part)
+
+
+_SHOWN = 6
+
+
+def _any_of(values: Sequence[object]) -> str:
+    if len(values) == 1:
+        return f"= {values[0]}"
+    more = f", ... {len(values)} in all" if len(values) > _SHOWN else ""
+    return f"in ({', '.join(map(str, values[:_SHOWN]))}{more})"
+
+
+def _dotted(address: int) -> str:
+    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
+
+
+def is_plain(path: bytes) -> bool:
+    """Whether a path is absolute, needs no normalising, and fits."""
+    return (
+        path[:1] == b"/"
+        and len(path) < PATH_BYTES - 1
+        and path != b"/"
+        and not path.endswith((b"/", b"/."))
+        and b"//" not in path
+        and b"/./" not in path
+        and b"/.." not in path
+        and concatenate(b"", path) == path
+    )
+
+
+def test_text(match: Match, text: bytes, values: Iterable[bytes]) -> bool:
+    """Whether a text compares with one of the values."""
+    match match:
+        case Match.EQUAL:
+            return text in values
+        case Match.PREFIX:
+            return text.startswith(tuple(values))
+        case Match.SUFFIX:
+            return text.endswith(tuple(values))
+        case Match.CONTAINS:
+            return any(value in text for value in values)
+        case Match.NAME:
+            return text[text.rfind(b"/") + 1 :] in values
+        case Match.DIRECTORY:
+            return directory_of(text) in values
+
+
+def decide(atom: Atom, seen: Observation) -> bool | None:
+    """Whether the atom holds; None when its fact is not known."""
+    if isinstance(atom, TextIs):
+        text = atom.fact.read(seen)
+        return None if text is None else test_text(atom.match, text, atom.values)
+    value = atom.fact.read(seen)
+    if value is None:
+        return None
+    match atom:
+        case InSet(_, values):
+            return value in values
+        case Below(_, limit):
+            return value < limit
+        case InNetworks(_, networks):
+            return any(value & mask == base for base, mask in networks)
+
+
+def holds(predicate: Predicate, seen: Observation) -> bool:
+    """Whether the predicate is true; what is not known counts as true."""
+    match predicate:
+        case Constant(is_true):
+            return is_true
+        case Literal(atom, is_positive):
+            verdict = decide(atom, seen)
+            return verdict is None or verdict is is_positive
+        case All(parts):
+            return all(holds(part, seen) for part in parts)
+        case Any(parts):
+            return any(holds(part, seen) for part in parts)
+
+
+def groups_of(predicate: Predicate) -> frozenset[Group]:
+    """Groups of facts that a predicate looks at."""
+    match predicate:
+        case Literal():
+            return frozenset({predicate.group})
+        case All(parts) | Any(parts):
+            return frozenset().union(*(groups_of(part) for part in parts))
+        case _:
+            return frozenset()

@@ -1,0 +1,122 @@
+"""Which argument of a system call becomes which parameter of its event.
+
+Takes the probe's table of calls (`CALLS`), gives places by parameter name. Parameters that the
+probe makes in another way have no place: the kernel's filter cannot look at them.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from exporter.events.table import EventType, event_type
+from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, OPEN_HOW, CallSpec, Step
+
+
+class Form(StrEnum):
+    """What an argument is."""
+
+    FD = "descriptor"
+    PATH = "path"
+    WORD = "32-bit word"
+    HALF = "16-bit word"
+    MODE = "permission bits"
+
+
+class Place(Struct, frozen=True):
+    """Where a parameter comes from. number: of the path among the call's paths, from 0."""
+
+    argument: int
+    form: Form
+    number: int = 0
+
+
+class CallLayout(Struct, frozen=True):
+    """One call: its event, where parameters come from, and the arguments that are paths.
+
+    socket: argument with the socket that the event is about; -1 when it is the descriptor
+    returned; None when there is none.
+    """
+
+    name: str
+    event: EventType
+    step: Step
+    places: Mapping[int, Place]
+    paths: tuple[int, ...]
+    socket: int | None = None
+
+    def place(self, name: str) -> Place | None:
+        """Where the parameter of this name comes from."""
+        index = self.event.param_index.get(name)
+        return None if index is None else self.places.get(index)
+
+
+_LETTERS = {
+    "F": Form.FD,
+    "D": Form.FD,
+    "P": Form.PATH,
+    "S": Form.PATH,
+    "U": Form.WORD,
+    "M": Form.MODE,
+}
+"""Letters of `CallSpec.ops` that write a parameter. A string argument is looked at like a path."""
+_NO_PARAMETER = frozenset("RC-")
+_NO_ARGUMENT = frozenset("RC")
+_KNOWN = _NO_PARAMETER | _LETTERS.keys()
+_MAX_PATHS = 2
+
+
+def call_layout(name: str) -> CallLayout:
+    """The layout of one call of `CALLS`."""
+    spec = CALLS[name]
+    kind = event_type(spec.event)
+    places: dict[int, Place] = {}
+    socket: int | None = None
+    match spec.step:
+        case Step.GENERIC:
+            places = _generic(spec)
+        case Step.OPEN:
+            places = _open(spec)
+        case Step.CREAT:
+            places = {1: Place(0, Form.PATH), 2: Place(1, Form.MODE)}
+        case Step.SOCKET:
+            places = {index: Place(index - 1, Form.WORD) for index in (1, 2, 3)}
+        case Step.PTRACE:
+            places = {kind.param_index["request"]: Place(0, Form.HALF)}
+        case Step.CONNECT | Step.BIND:
+            places = {kind.param_index["fd"]: Place(0, Form.FD)}
+            socket = 0
+        case Step.ACCEPT:
+            socket = -1
+        case _:
+            pass
+    paths = [place for place in places.values() if place.form is Form.PATH]
+    arguments = tuple(place.argument for place in sorted(paths, key=lambda place: place.number))
+    return CallLayout(name, kind, spec.step, places, arguments[:_MAX_PATHS], socket)
+
+
+def _open(spec: CallSpec) -> dict[int, Place]:
+    first = 1 if spec.flags & HAS_DIRFD else 0
+    places = {first + 1: Place(first, Form.PATH)}
+    if first:
+        places[1] = Place(0, Form.FD)
+    if not spec.flags & OPEN_HOW:
+        # openat2 passes them in memory of the caller.
+        places[first + 2] = Place(first + 1, Form.WORD)
+    return places
+
+
+def _generic(spec: CallSpec) -> dict[int, Place]:
+    """By the letters of `ops`; letters that are not known here end the layout."""
+    places: dict[int, Place] = {}
+    parameter, argument, paths = 1, 0, 0
+    for letter in spec.ops:
+        if letter not in _KNOWN:
+            break
+        form = _LETTERS.get(letter)
+        if form is not None:
+            places[parameter] = Place(argument, form, paths if form is Form.PATH else 0)
+            paths += form is Form.PATH
+        parameter += letter not in _NO_PARAMETER
+        argument += letter not in _NO_ARGUMENT
+    return places

@@ -1,0 +1,279 @@
+"""One system call seen twice: what the kernel's filter sees of it, and the event Python gets.
+
+The event is made of the record that the probe would write for the call (bpf/syscalls_*.h said again
+in Python), and goes through the decoders of live events and the state room, as it does in
+`lanner run`.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from exporter.events.event import Event
+from exporter.events.fd import Fd, FdType, L4Proto
+from exporter.events.host import Host
+from exporter.events.native import live_decoders
+from exporter.pushdown.ir import Observation, Socket
+from exporter.pushdown.layout import CallLayout, call_layout
+from exporter.rules.engine import Engine
+from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, Step
+from exporter.state.procfs import Procfs
+from exporter.state.state import State
+from tests.live_contexts import HOST_MNTNS, make_live
+
+AF_UNIX, AF_INET = 1, 2
+CONTAINER = "0::/docker/" + "ab" * 32
+TID = 4242
+O_CREAT_LIKE = 0o100 | 0o20200000
+
+CALL_NAMES = (
+    "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "linkat", "symlink",
+    "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
+    "listen", "dup2",
+)  # fmt: skip
+
+
+@dataclass
+class LiveCall:
+    """A call and its circumstances. how: flags and mode of openat2, which lie in memory."""
+
+    name: str
+    ret: int = 0
+    args: list[int] = field(default_factory=lambda: [0] * 6)
+    paths: list[bytes | None] = field(default_factory=list)
+    comm: bytes = b"cat"
+    uid: int = 0
+    gid: int = 0
+    loginuid: int = 0xFFFFFFFF
+    is_host: bool = True
+    socket: Socket | None = None
+    how: tuple[int, int] = (0, 0)
+
+    @property
+    def layout(self) -> CallLayout:
+        """Where its arguments are."""
+        return call_layout(self.name)
+
+    def observe(self) -> Observation:
+        """What the filter sees."""
+        return Observation(
+            ret=self.ret,
+            args=tuple(arg & 0xFFFFFFFFFFFFFFFF for arg in self.args),
+            comm=self.comm,
+            uid=self.uid,
+            gid=self.gid,
+            loginuid=self.loginuid,
+            is_host=self.is_host,
+            paths=tuple(self.paths),
+            socket=self.socket,
+        )
+
+    def event(self, state: State) -> Event:
+        """The event, taken in by the state."""
+        layout = self.layout
+        raw = _WRITERS.get(layout.step, _generic)(self)
+        fds = self._attached()
+        event = Event(
+            num=1,
+            ts_ns=1_700_000_000_000_000_000,
+            cpu=0,
+            tid=TID,
+            type=layout.event,
+            raw=[*raw, *[b""] * (len(layout.event.params) - len(raw))],
+            decoders=live_decoders(layout.event),
+            host=state.host,
+            live=make_live(
+                TID,
+                comm=self.comm,
+                uid=self.uid,
+                gid=self.gid,
+                loginuid=self.loginuid,
+                mntns=HOST_MNTNS if self.is_host else HOST_MNTNS + 7,
+                cwd=b"/work/dir",
+                dirfd_path=b"/some/dir",
+                dirfd2_path=b"/other",
+                fds=fds,
+            ),
+        )
+        state.before(event)
+        return event
+
+    def _attached(self) -> dict[int, Fd] | None:
+        socket = self.socket
+        if socket is None or self.layout.socket is None:
+            return None
+        number = self.ret if self.layout.socket < 0 else self.args[0]
+        if socket.family == AF_UNIX:
+            return {number: Fd(type=FdType.UNIX, name=b"/run/peer.sock")}
+        return {
+            number: Fd(
+                type=FdType.IPV4,
+                sip=_packed(socket.local_address),
+                sport=socket.local_port,
+                dip=_packed(socket.remote_address),
+                dport=socket.remote_port,
+                l4=L4Proto.TCP,
+            )
+        }
+
+
+def new_state(tmp_path_text: str) -> State:
+    """A state of a machine whose /proc knows nobody."""
+    state = State(Host(hostname=b"h"), keep_fds=False, procfs=Procfs(tmp_path_text))
+    state.tables.rule.host_mntns = HOST_MNTNS
+    return state
+
+
+def matches(engine: Engine, event: Event) -> bool:
+    """Whether any rule matches."""
+    return bool(engine.match(event))
+
+
+def _packed(address: int) -> bytes:
+    return address.to_bytes(4, "big")
+
+
+def _s64(value: int) -> bytes:
+    return struct.pack("<q", value)
+
+
+def _u32(value: int) -> bytes:
+    return struct.pack("<I", value & 0xFFFFFFFF)
+
+
+def _text(path: bytes | None) -> bytes:
+    return b"" if path is None else path + b"\0"
+
+
+def _s32(value: int) -> int:
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def _generic(call: LiveCall) -> list[bytes]:
+    raw, argument, path = [_s64(call.ret)], 0, 0
+    for letter in CALLS[call.name].ops:
+        value = call.args[argument]
+        if letter in "FD":
+            raw.append(_s64(_s32(value)))
+        elif letter in "PS":
+            raw.append(_text(call.paths[path]))
+            path += 1
+        elif letter == "U":
+            raw.append(_u32(value))
+        elif letter == "M":
+            raw.append(_u32(value & 0o7777))
+        argument += letter not in "RC"
+    return raw
+
+
+def _open(call: LiveCall) -> list[bytes]:
+    first = 1 if CALLS[call.name].flags & HAS_DIRFD else 0
+    flags, mode = call.args[first + 1], call.args[first + 2]
+    if call.name == "openat2":
+        flags, mode = call.how
+    raw = [_s64(call.ret)]
+    if first:
+        raw.append(_s64(_s32(call.args[0])))
+    raw += [
+        _text(call.paths[0]),
+        _u32(flags & 0x1FFFFFFF),
+        _u32(mode & 0o7777 if flags & O_CREAT_LIKE else 0),
+    ]
+    if call.name == "openat2":
+        raw.append(_u32(0))
+    return [*raw, _u32(0), struct.pack("<Q", 0)]
+
+
+def _creat(call: LiveCall) -> list[bytes]:
+    return [
+        _s64(call.ret), _text(call.paths[0]), _u32(call.args[1] & 0o7777), _u32(0), bytes(8),
+        bytes(2),
+    ]  # fmt: skip
+
+
+def _socket(call: LiveCall) -> list[bytes]:
+    return [_s64(call.ret), *(_u32(call.args[index]) for index in (0, 1, 2)), _u32(0)]
+
+
+def _ptrace(call: LiveCall) -> list[bytes]:
+    nothing = b"\0" + bytes(8)
+    request = struct.pack("<H", call.args[0] & 0xFFFF)
+    return [_s64(call.ret), nothing, nothing, request, _s64(_s32(call.args[1]))]
+
+
+def _tuple(socket: Socket | None, *, is_outgoing: bool) -> bytes:
+    if socket is None:
+        return b""
+    if socket.family == AF_UNIX:
+        return b"\1" + bytes(16) + b"/run/peer.sock\0"
+    local = socket.local_address.to_bytes(4, "big") + struct.pack("<H", socket.local_port)
+    remote = socket.remote_address.to_bytes(4, "big") + struct.pack("<H", socket.remote_port)
+    return b"\2" + (local + remote if is_outgoing else remote + local)
+
+
+def _connect(call: LiveCall) -> list[bytes]:
+    is_made = call.ret in {0, -115}
+    pair = _tuple(call.socket, is_outgoing=True) if is_made else b""
+    return [_s64(call.ret), pair, _s64(_s32(call.args[0])), b""]
+
+
+def _accept(call: LiveCall) -> list[bytes]:
+    pair = _tuple(call.socket, is_outgoing=False) if call.ret >= 0 else b""
+    return [_s64(call.ret), pair, b"\0", _u32(0), _u32(0), _u32(0)]
+
+
+_WRITERS: dict[Step, Callable[[LiveCall], list[bytes]]] = {
+    Step.OPEN: _open,
+    Step.CREAT: _creat,
+    Step.SOCKET: _socket,
+    Step.PTRACE: _ptrace,
+    Step.CONNECT: _connect,
+    Step.ACCEPT: _accept,
+}
+
+PATHS = (
+    b"/etc/shadow", b"/etc/passwd", b"/etc", b"/etc/pam.d/su", b"/root/.ssh/id_rsa", b"/root",
+    b"/home/u/.bashrc", b"/usr/bin/cat", b"/tmp/a", b"/", b"", b"etc/shadow", b"./x", b"../etc",
+    b"/etc//shadow", b"/etc/./shadow", b"/etc/../etc/shadow", b"/etc/", b"/etc/.", b"/etc/..",
+    b"/a" * 300, b"/proc/self/environ", b"/dev/shm/x.sh", b"/..x", b"/.x", b"/etc/shadow-",
+)  # fmt: skip
+ADDRESSES = (0x7F000001, 0x0A000001, 0x0A0000FF, 0x08080808, 0xC0A80101, 0)
+COMMS = (b"cat", b"bash", b"sh", b"nginx", b"python3.13", b"fifteen-letters", b"")
+
+
+@st.composite
+def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall:
+    """Any call with any arguments, mostly plausible ones."""
+    name = draw(st.sampled_from(names))
+    layout = call_layout(name)
+    ret = draw(st.sampled_from((0, 0, 3, 3, 1, -1, -2, -13, -115, -4095)))
+    args = [draw(st.sampled_from((0, 1, 2, 3, 0o100, 0o1101, 0o200000, 0o20000000, 16, 17, 0o4755,
+                                  0o777, 0xFFFFFF9C, 0x4206, 1 << 40)))
+            for _ in range(6)]  # fmt: skip
+    path_count = sum(letter in "PS" for letter in CALLS[name].ops) or len(layout.paths)
+    paths = [draw(st.sampled_from((*PATHS, None))) for _ in range(path_count)]
+    socket = None
+    if draw(st.integers(0, 4)):
+        socket = Socket(
+            family=draw(st.sampled_from((AF_INET, AF_INET, AF_UNIX))),
+            local_address=draw(st.sampled_from(ADDRESSES)),
+            local_port=draw(st.sampled_from((22, 80, 8080, 40000))),
+            remote_address=draw(st.sampled_from(ADDRESSES)),
+            remote_port=draw(st.sampled_from((22, 53, 80, 443))),
+        )
+    return LiveCall(
+        name=name,
+        ret=ret,
+        args=args,
+        paths=paths,
+        comm=draw(st.sampled_from(COMMS)),
+        uid=draw(st.sampled_from((0, 1, 1000))),
+        gid=draw(st.sampled_from((0, 100))),
+        loginuid=draw(st.sampled_from((0xFFFFFFFF, 0, 1000))),
+        is_host=draw(st.booleans()),
+        socket=socket,
+        how=(args[2], args[3]),
+    )
