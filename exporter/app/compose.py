@@ -18,16 +18,11 @@ from exporter.alerts.maker import own_hostname
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
+from exporter.app.node_settings import counter_options, drop_options, registry_of
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.self_watch import SelfWatch
-from exporter.app.settings import (
-    alert_options,
-    counter_options,
-    drop_options,
-    line_options,
-    registry_of,
-)
+from exporter.app.settings import alert_options, line_options
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
 from exporter.events.table import load_event_table

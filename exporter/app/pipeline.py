@@ -13,7 +13,6 @@ from typing import Protocol
 from msgspec import Struct
 
 from exporter.alerts.alert import Alert
-from exporter.app.rule_costs import RuleCosts
 from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
@@ -69,6 +68,17 @@ class AlertTaker(Protocol):
 def no_checks(_event: Event) -> Sequence[tuple[Rule, Callable[[Event], bool]]]:
     """For rules that cannot be measured one by one."""
     return ()
+
+
+class RuleCosts(Protocol):
+    """Who measures what rules cost, now and then."""
+
+    @property
+    def interval(self) -> int:
+        """Every how many events one is measured; 0 for none."""
+
+    def sample(self, checks: Sequence[tuple[Rule, Callable[[Event], bool]]], event: Event) -> None:
+        """Measure what each of these rules takes on this event."""
 
 
 class Watchdog(Protocol):

@@ -271,3 +271,15 @@ def test_a_terminal_sees_how_far_it_is(curl):
 def test_a_pipe_sees_no_progress(curl):
     """Standard error stays empty when nobody looks."""
     assert run(curl, "--fields", "%evt.num").stderr == ""
+
+
+def test_the_start_imports_no_server_and_no_probe():
+    """A replay of a small capture is over before those would be imported."""
+    code = "import sys, exporter.cli.replay; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    heavy = {"asyncio", "grpc", "prometheus_client", "structlog", "uvicorn", "exporter.app.node"}
+
+    assert heavy.isdisjoint(done.stdout.split())
+    assert "exporter.sources.probe.probe" not in done.stdout.split()

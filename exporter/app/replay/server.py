@@ -10,10 +10,10 @@ from typing import Self, cast
 
 from exporter.alerts.counters import AlertCounters
 from exporter.app.exports import export_pipeline, export_rules, export_state
+from exporter.app.node_settings import counter_options, registry_of
 from exporter.app.pipeline import Pipeline
 from exporter.app.replay.sources import ReplaySource
 from exporter.app.rule_files import LoadedRules
-from exporter.app.settings import counter_options, registry_of
 from exporter.config.schema import Config
 from exporter.errors import LannerError
 from exporter.metrics import families
