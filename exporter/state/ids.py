@@ -106,6 +106,12 @@ def on_switch(_tables: Tables, event: Event) -> None:
             setattr(thread, name, value)
 
 
+MEMORY_EVENTS = frozenset({
+    "PPME_SYSCALL_BRK_4_X", "PPME_SYSCALL_MMAP_X", "PPME_SYSCALL_MMAP2_X",
+    "PPME_SYSCALL_MUNMAP_X", "PPME_SCHEDSWITCH_6_E",
+})  # fmt: skip
+"""Events that change nothing but Fact.MEMORY."""
+
 HANDLERS: Mapping[str, Handler] = {
     "PPME_SYSCALL_SETUID_X": _setter("uid", 1),
     "PPME_SYSCALL_SETREUID_X": _setter("uid", 2),

@@ -312,6 +312,12 @@ def _mark_connected(_tables: Tables, event: Event) -> None:
         fd.is_connected = True
 
 
+CONNECTED_EVENTS = frozenset({
+    "PPME_SYSCALL_READ_X", "PPME_SYSCALL_WRITE_X", "PPME_SYSCALL_READV_X",
+    "PPME_SYSCALL_WRITEV_X", "PPME_SYSCALL_PREADV_X", "PPME_SYSCALL_PWRITEV_X",
+})  # fmt: skip
+"""Events that change nothing but Fact.CONNECTED."""
+
 HANDLERS: Mapping[str, Handler] = {
     "PPME_SOCKET_SOCKET_X": on_socket,
     "PPME_SOCKET_SOCKETPAIR_X": on_socketpair,

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from exporter.events.event import Event
+from exporter.events.facts import Fact
 from exporter.events.fd import Fd, FdType
 from exporter.events.host import Host
 from exporter.events.paths import live_directory
@@ -62,6 +63,9 @@ LIVE_NEEDS = _CLONES | _EXECS | frozenset({
     "PPME_SOCKET_BIND_X",
 })  # fmt: skip
 """Live events whose loss would make fields of later events wrong; others carry what they need."""
+
+_ONLY_FOR = {Fact.MEMORY: ids.MEMORY_EVENTS, Fact.CONNECTED: sockets.CONNECTED_EVENTS}
+"""Events that write one fact and nothing else."""
 
 _TICK_NS = 1_000_000_000
 
@@ -167,6 +171,25 @@ class State:
         sockets.settle_imported(self.host)
         for thread in self.host.threads.values():
             self.tables.set_container(thread)
+
+    @staticmethod
+    def needed_codes(facts: frozenset[Fact] = frozenset(Fact)) -> frozenset[int]:
+        """Codes of the events that the state must see so that these facts and all others are true.
+
+        Beyond those it must see the first event of each thread, the first event of all, and the
+        next one of a thread behind an enter event.
+        """
+        spared = {
+            event_id
+            for fact, events in _ONLY_FOR.items()
+            if fact not in facts
+            for event_id in events
+        }
+        return frozenset(
+            event.code
+            for event, plan in zip(load_event_table().events, _plans(), strict=True)
+            if (plan.handler is not None and event.id not in spared) or plan.is_enter
+        )
 
     def before(self, event: Event) -> None:
         """Take the event in and say what it is about. Never raises for odd contents."""

@@ -25,8 +25,10 @@ from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.settings import alert_options, line_options
 from exporter.config.schema import Config
 from exporter.events.event import Event
+from exporter.events.facts import Fact
 from exporter.events.host import Host
 from exporter.rules.dns import RESOLVER
+from exporter.rules.facts import facts_in, facts_of
 from exporter.rules.format import compile_format
 from exporter.rules.ruleset import Rule, Ruleset
 from exporter.state.state import State
@@ -158,6 +160,7 @@ class Replay:
                 path=options.path,
                 state=state,
                 needed=self._needed(),
+                facts=self._facts(),
                 on_problem=problems.say,
             ),
         )
@@ -225,6 +228,11 @@ class Replay:
         if self._filter is None:
             return codes
         return self._filter.codes if codes is None else codes & self._filter.codes
+
+    def _facts(self) -> frozenset[Fact]:
+        """What rules and filter read of the facts that very many events write."""
+        rules = self._rules.enabled
+        return facts_of(rules) | facts_in((self._options.condition or "",))
 
     def _viewed(self, writer: LineWriter) -> ActiveRules:
         """The rules behind the filter, events printed before them, alerts counted."""

@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 
 from exporter.app.pipeline import EventSource
 from exporter.errors import CaptureError, LannerError
+from exporter.events.facts import Fact
 from exporter.events.host import Host
 from exporter.sources.capture.source import CaptureSource
 from exporter.sources.k8s_audit.events import SOURCE as K8S_AUDIT
@@ -54,13 +55,15 @@ class Recording:
     """What a source is made of.
 
     path: of the file; `-` for standard input. state: filled by the source as it reads. needed:
-    codes of the events that somebody looks at; None for all of them. on_problem: told in a sentence
+    codes of the events that somebody looks at; None for all of them. facts: what is read of the
+    facts that very many events write. on_problem: told in a sentence
     about what is left out.
     """
 
     path: str
     state: State
     needed: frozenset[int] | None = None
+    facts: frozenset[Fact] = frozenset(Fact)
     on_problem: Callable[[str], None] = lambda _sentence: None
 
     @property
@@ -83,6 +86,7 @@ class CaptureFile(CaptureSource):
             name="standard input" if recording.path == STDIN else recording.path,
             on_imported=state.imported,
             on_reset=state.reset,
+            needed=_needed_codes(recording),
         )
 
     @property
@@ -116,6 +120,13 @@ def _size(stream: BinaryIO) -> int:
     except OSError:
         return 0
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _needed_codes(recording: Recording) -> frozenset[int] | None:
+    """Codes of the events that somebody looks at or that the state must see; None for all."""
+    if recording.needed is None:
+        return None
+    return recording.needed | State.needed_codes(recording.facts)
 
 
 def _audit_log(recording: Recording) -> AuditLogSource:

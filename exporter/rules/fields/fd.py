@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.events.event import Event
+from exporter.events.facts import Fact
 from exporter.events.fd import Fd, FdType
 from exporter.events.table import EventType
 from exporter.events.text import type_char
@@ -365,6 +366,7 @@ CLASS = FieldClass(
             "socket is connected (or pending tracking says so)",
             of_fd(lambda fd: fd.is_connected),
             constant=_no_fd,
+            facts=frozenset({Fact.CONNECTED}),
         ),
         Field(
             "fd.name_changed",

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.events.event import Event
+from exporter.events.facts import Fact
 from exporter.events.table import EventType
 
 Reader = Callable[[Event], Any]
@@ -131,7 +132,8 @@ class Field(Struct, frozen=True):
     `Compare` kinds other than PLAIN, the reader of the values that checks look at. constant: the
     value where the event type alone decides it, else UNKNOWN. inline: the reader as an expression
     over `e` (event) and `t` (its thread, may be None), for the hottest fields. cost: rough ns of a
-    read. kernel: name under which the kernel can test the field; empty when it cannot.
+    read. kernel: name under which the kernel can test the field; empty when it cannot. facts:
+    what it reads of the facts that very many events write.
     """
 
     name: str
@@ -151,6 +153,7 @@ class Field(Struct, frozen=True):
     inline: str = ""
     cost: int = 100
     kernel: str = ""
+    facts: frozenset[Fact] = frozenset()
 
 
 class FieldClass(Struct, frozen=True):

@@ -3,6 +3,7 @@
 Source: fields catalogue class "process"; state-tracking.md sections 1 to 5.
 """
 
+from exporter.events.facts import Fact
 from exporter.rules.fields.ancestors import (
     joined,
     of_all,
@@ -566,6 +567,7 @@ CLASS = FieldClass(
             inline="t.vmsize_kb if t is not None else None",
             cost=15,
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "proc.vmrss",
@@ -575,6 +577,7 @@ CLASS = FieldClass(
             inline="t.vmrss_kb if t is not None else None",
             cost=15,
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "proc.vmswap",
@@ -584,6 +587,7 @@ CLASS = FieldClass(
             inline="t.vmswap_kb if t is not None else None",
             cost=15,
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "thread.pfmajor",
@@ -593,6 +597,7 @@ CLASS = FieldClass(
             inline="t.pfmajor if t is not None else None",
             cost=15,
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "thread.pfminor",
@@ -602,6 +607,7 @@ CLASS = FieldClass(
             inline="t.pfminor if t is not None else None",
             cost=15,
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "thread.tid",
@@ -680,6 +686,7 @@ CLASS = FieldClass(
             "vmsize for main threads, 0 for others",
             of_main_only(lambda t: t.vmsize_kb),
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "thread.vmrss",
@@ -687,6 +694,7 @@ CLASS = FieldClass(
             "vmrss for main threads, 0 for others",
             of_main_only(lambda t: t.vmrss_kb),
             print_as=P.DEC,
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "thread.vmsize.b",
@@ -695,6 +703,7 @@ CLASS = FieldClass(
             of_main_only(lambda t: t.vmsize_kb * 1024),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "thread.vmrss.b",
@@ -703,6 +712,7 @@ CLASS = FieldClass(
             of_main_only(lambda t: t.vmrss_kb * 1024),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
+            facts=frozenset({Fact.MEMORY}),
         ),
         Field(
             "proc.stdin.type",

@@ -353,7 +353,8 @@ class CaptureSource:
         source, layouts, counts = self._input, self._layouts, self._counts
         buffer, position, end = source.buffer, source.position, len(source.buffer)
         unpack, event_v2, most = layouts.v2.unpack_from, blocks.EVENT_V2, records.MAX_BLOCK_BYTES
-        routes, threads, waiting = self._routes, self._host.threads, self._waiting
+        host, routes, waiting = self._host, self._routes, self._waiting
+        threads = host.threads
         deliver, skip = Fate.DELIVER, Fate.SKIP
         num = self._num
         try:
@@ -405,8 +406,12 @@ class CaptureSource:
                     route.count += 1
                     position = following
                     num += 1
-                    # The state makes an entry for a thread that it sees for the first time.
-                    if (tid in threads or not 0 <= tid < _MAX_TID) and tid not in waiting:
+                    # What the state must see of any type: State.needed_codes.
+                    if (
+                        (tid in threads or not 0 <= tid < _MAX_TID)
+                        and tid not in waiting
+                        and host.first_ts_ns
+                    ):
                         continue
                 elif fate is deliver:
                     route.count += 1
@@ -436,7 +441,7 @@ class CaptureSource:
                     type=route.type,
                     raw=raw,
                     decoders=route.decoders,
-                    host=self._host,
+                    host=host,
                     is_hidden=is_hidden,
                 )
                 if route.is_from_plugin:
