@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from exporter._proto import schema_pb2 as exporter_dot___proto_dot_schema__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65xporter/_proto/outputs.proto\x12\rfalco.outputs\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1c\x65xporter/_proto/schema.proto\"\t\n\x07request\"\xd8\x02\n\x08response\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08priority\x18\x02 \x01(\x0e\x32\x16.falco.schema.priority\x12\x33\n\x11source_deprecated\x18\x03 \x01(\x0e\x32\x14.falco.schema.sourceB\x02\x18\x01\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x0e\n\x06output\x18\x05 \x01(\t\x12@\n\routput_fields\x18\x06 \x03(\x0b\x32).falco.outputs.response.OutputFieldsEntry\x12\x10\n\x08hostname\x18\x07 \x01(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x0e\n\x06source\x18\t \x01(\t\x1a\x33\n\x11OutputFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x7f\n\x07service\x12:\n\x03sub\x12\x16.falco.outputs.request\x1a\x17.falco.outputs.response(\x01\x30\x01\x12\x38\n\x03get\x12\x16.falco.outputs.request\x1a\x17.falco.outputs.response0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65xporter/_proto/outputs.proto\x12\rfalco.outputs\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1c\x65xporter/_proto/schema.proto\"\t\n\x07request\"\xeb\x02\n\x08response\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08priority\x18\x02 \x01(\x0e\x32\x16.falco.schema.priority\x12\x33\n\x11source_deprecated\x18\x03 \x01(\x0e\x32\x14.falco.schema.sourceB\x02\x18\x01\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x0e\n\x06output\x18\x05 \x01(\t\x12@\n\routput_fields\x18\x06 \x03(\x0b\x32).falco.outputs.response.OutputFieldsEntry\x12\x10\n\x08hostname\x18\x07 \x01(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x11\n\x08sequence\x18\xe8\x07 \x01(\x04\x1a\x33\n\x11OutputFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x7f\n\x07service\x12:\n\x03sub\x12\x16.falco.outputs.request\x1a\x17.falco.outputs.response(\x01\x30\x01\x12\x38\n\x03get\x12\x16.falco.outputs.request\x1a\x17.falco.outputs.response0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUEST']._serialized_start=111
   _globals['_REQUEST']._serialized_end=120
   _globals['_RESPONSE']._serialized_start=123
-  _globals['_RESPONSE']._serialized_end=467
-  _globals['_RESPONSE_OUTPUTFIELDSENTRY']._serialized_start=416
-  _globals['_RESPONSE_OUTPUTFIELDSENTRY']._serialized_end=467
-  _globals['_SERVICE']._serialized_start=469
-  _globals['_SERVICE']._serialized_end=596
+  _globals['_RESPONSE']._serialized_end=486
+  _globals['_RESPONSE_OUTPUTFIELDSENTRY']._serialized_start=435
+  _globals['_RESPONSE_OUTPUTFIELDSENTRY']._serialized_end=486
+  _globals['_SERVICE']._serialized_start=488
+  _globals['_SERVICE']._serialized_end=615
 # @@protoc_insertion_point(module_scope)

@@ -18,7 +18,7 @@ from exporter.alerts.maker import own_hostname
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
-from exporter.app.node_settings import counter_options, drop_options, registry_of
+from exporter.app.node_settings import counter_options, drop_options, grpc_tls_of, registry_of
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.self_watch import SelfWatch
@@ -80,8 +80,11 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
         outputs=outputs_of(config),
         listen=parse_address(config.http.listen),
         grpc_socket=parse_socket(config.grpc.socket) if config.grpc.socket else None,
+        grpc_tls=grpc_tls_of(config),
         stream=StreamOptions(
-            history=config.grpc.history, subscriber_queue=config.grpc.subscriber_queue
+            history=config.grpc.history,
+            subscriber_queue=config.grpc.subscriber_queue,
+            max_subscribers=config.grpc.max_subscribers,
         ),
         queue_capacity=config.outputs_queue.capacity,
         shutdown_seconds=config.shutdown_timeout,

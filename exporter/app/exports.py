@@ -15,6 +15,7 @@ from exporter.server.stream import AlertStream
 from exporter.state.state import State
 
 _ALERT_QUEUE = "alerts"
+_GRPC_QUEUE = "grpc"
 
 
 def export_pipeline(
@@ -86,14 +87,29 @@ def export_queues(
     """Every queue an alert can wait in, what the outputs made of it, and the gRPC stream."""
     queues: Mapping[str, Delivery] = {f"output_{d.output.name}": d for d in deliveries}
 
-    def all_queues(main: float, read: Callable[[Delivery], float]) -> Reading:
-        reading: dict[LabelValues, float] = {(_ALERT_QUEUE,): main}
+    def all_queues(main: float, grpc: float, read: Callable[[Delivery], float]) -> Reading:
+        reading: dict[LabelValues, float] = {(_ALERT_QUEUE,): main, (_GRPC_QUEUE,): grpc}
         return reading | {(name,): read(d) for name, d in queues.items()}
 
-    registry.read(families.QUEUE_DEPTH, lambda: all_queues(len(queue), lambda d: d.depth))
-    registry.read(families.QUEUE_CAPACITY, lambda: all_queues(queue.capacity, lambda d: d.capacity))
-    registry.read(families.QUEUE_ACCEPTED, lambda: all_queues(queue.accepted, lambda d: d.accepted))
-    registry.read(families.QUEUE_DROPPED, lambda: all_queues(queue.dropped, lambda d: d.dropped))
+    registry.read(
+        families.QUEUE_DEPTH, lambda: all_queues(len(queue), stream.waiting, lambda d: d.depth)
+    )
+    registry.read(
+        families.QUEUE_CAPACITY,
+        lambda: all_queues(
+            queue.capacity,
+            stream.subscriber_count * stream.options.subscriber_queue,
+            lambda d: d.capacity,
+        ),
+    )
+    registry.read(
+        families.QUEUE_ACCEPTED,
+        lambda: all_queues(queue.accepted, stream.accepted, lambda d: d.accepted),
+    )
+    registry.read(
+        families.QUEUE_DROPPED,
+        lambda: all_queues(queue.dropped, stream.dropped, lambda d: d.dropped),
+    )
     registry.read(
         families.OUTPUT_ALERTS,
         lambda: {
@@ -104,4 +120,10 @@ def export_queues(
     )
     registry.read(families.GRPC_SUBSCRIBERS, lambda: {(): stream.subscriber_count})
     registry.read(families.GRPC_SENT, lambda: {(m,): n for m, n in stream.sent.items()})
-    registry.read(families.GRPC_DROPPED, lambda: {("queue_full",): stream.dropped})
+    registry.read(
+        families.GRPC_DROPPED,
+        lambda: {("queue_full",): stream.dropped, ("history",): stream.lost_history},
+    )
+    registry.read(
+        families.GRPC_REJECTED, lambda: {(reason,): n for reason, n in stream.rejected.items()}
+    )

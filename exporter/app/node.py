@@ -22,7 +22,7 @@ from exporter.app.logs import Logger
 from exporter.app.pipeline import ActiveRules, EventSource, Pipeline, StateRoom, Watchdog
 from exporter.app.reloads import ReloadStatus
 from exporter.app.rule_costs import RuleCosts
-from exporter.errors import LannerError, OutputError
+from exporter.errors import LannerError, OutputError, ServerError
 from exporter.metrics import families
 from exporter.metrics.instruments import Reading
 from exporter.metrics.registry import Registry
@@ -31,6 +31,7 @@ from exporter.outputs.output import Output
 from exporter.rules.ruleset import Ruleset
 from exporter.server.address import Address, bind_socket
 from exporter.server.grpc import GrpcOptions, GrpcServer
+from exporter.server.grpc_tls import GrpcTls
 from exporter.server.http import HttpHooks, HttpServer, make_app
 from exporter.server.stream import AlertStream, StreamOptions
 
@@ -66,6 +67,7 @@ class NodeOptions:
     outputs: Sequence[tuple[Output, int]]
     listen: Address
     grpc_socket: Path | None
+    grpc_tls: GrpcTls | None = None
     stream: StreamOptions
     queue_capacity: int
     shutdown_seconds: float
@@ -166,11 +168,14 @@ class Node:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(http.stop)
             http.start()
-            if options.grpc_socket is not None:
+            if options.grpc_socket is not None or options.grpc_tls is not None:
                 grpc = GrpcServer(
                     self._stream,
                     GrpcOptions(
-                        socket_path=options.grpc_socket, fields_checksum=options.fields_checksum
+                        socket_path=options.grpc_socket,
+                        tls=options.grpc_tls,
+                        fields_checksum=options.fields_checksum,
+                        on_reload=self._certificates_read,
                     ),
                 )
                 await grpc.start()
@@ -195,17 +200,20 @@ class Node:
                 "ready",
                 listen=str(http.address),
                 grpc=str(options.grpc_socket or "off"),
+                **({"grpc_port": grpc.port} if grpc is not None and grpc.port else {}),
                 rules=len(self._pipeline.rules.enabled),
                 start_seconds=round(seconds_since_start(), 3),
             )
-            await self._serve()
+            await self._serve(grpc)
             await self._drain()
         return 1 if self._failure is not None else 0
 
-    async def _serve(self) -> None:
+    async def _serve(self, grpc: GrpcServer | None) -> None:
         """Until it is time to stop; says now and then what went wrong on the hot thread."""
         reported = 0
         while not self._stopping.is_set():
+            if grpc is not None:
+                await grpc.set_serving(is_serving=self.is_ready)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await self._stopping.wait()
@@ -294,6 +302,13 @@ class Node:
         if now >= self._next_failure_log.get(name, 0.0):
             self._next_failure_log[name] = now + _WATCH_SECONDS
             self._log.warning("output failed", output=name, error=error.message)
+
+    def _certificates_read(self, error: ServerError | None) -> None:
+        """Changed certificates of gRPC were read, by a thread of its own."""
+        if error is None:
+            self._log.info("gRPC uses new certificates")
+        else:
+            self._log.error("gRPC keeps its old certificates", error=error.message)
 
     def _report_errors(self, reported: int) -> int:
         count = sum(self._pipeline.errors.values())

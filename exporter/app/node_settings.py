@@ -1,7 +1,9 @@
-"""What the configuration says about metrics and lost events, in the words of their rooms.
+"""What the configuration says about metrics, servers and lost events, in the words of their rooms.
 
 Apart from `settings.py`, because a replay without an HTTP server has no use for prometheus_client.
 """
+
+from pathlib import Path
 
 from exporter.alerts.counters import CounterOptions
 from exporter.alerts.event_drops import DropAction, DropOptions
@@ -9,6 +11,8 @@ from exporter.alerts.maker import own_hostname
 from exporter.config.schema import Config
 from exporter.metrics import families
 from exporter.metrics.registry import FamilyOptions, Registry
+from exporter.server.address import parse_address
+from exporter.server.grpc_tls import GrpcTls
 
 
 def drop_options(config: Config) -> DropOptions:
@@ -50,4 +54,17 @@ def counter_options(config: Config) -> CounterOptions:
         deny=section.namespaces.deny,
         gone_seconds=section.gone_grace,
         idle_seconds=section.idle_expiry,
+    )
+
+
+def grpc_tls_of(config: Config) -> GrpcTls | None:
+    """Where gRPC listens on TCP, and with which certificates; None without. Raises ServerError."""
+    section = config.grpc
+    if not section.listen:
+        return None
+    return GrpcTls(
+        address=parse_address(section.listen),
+        private_key=Path(section.private_key),
+        cert_chain=Path(section.cert_chain),
+        root_certs=Path(section.root_certs),
     )

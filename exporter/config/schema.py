@@ -27,7 +27,10 @@ FOREIGN_KEYS = {
     "engine": "the probe needs no choice of engine; its settings are under probe",
     "falco_libs": "the state sizes itself",
     "file_output": "this version writes to stdout_output and gRPC only",
-    "grpc_output": "grpc.socket turns the stream on and off",
+    "grpc.bind_address": "write grpc.socket for a Unix socket, grpc.listen for TCP",
+    "grpc.enabled": "grpc.socket and grpc.listen turn the stream on and off",
+    "grpc.threadiness": "one event loop serves all clients",
+    "grpc_output": "grpc.socket and grpc.listen turn the stream on and off",
     "http_output": "this version writes to stdout_output and gRPC only",
     "libs_logger": "log_level covers all of Lanner",
     "log_stderr": "the log is always on standard error",
@@ -219,6 +222,23 @@ class GrpcSection(Section):
         ge=1,
         le=1_000_000,
         description="Alerts waiting for one slow subscriber at most.",
+    )
+    max_subscribers: int = Field(
+        default=1024, ge=1, le=100_000, description="Clients that follow at a time."
+    )
+    listen: str = Field(
+        default="",
+        description="HOST:PORT for the stream over TCP, always with mutual TLS; empty for none.",
+    )
+    private_key: str = Field(
+        default="/etc/lanner/certs/server.key", description="PEM file of our key for TCP."
+    )
+    cert_chain: str = Field(
+        default="/etc/lanner/certs/server.crt", description="PEM file of our certificates."
+    )
+    root_certs: str = Field(
+        default="/etc/lanner/certs/ca.crt",
+        description="PEM file of the authorities whose clients may follow.",
     )
 
 

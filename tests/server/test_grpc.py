@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from exporter._proto import (
     outputs_pb2,
@@ -23,6 +26,7 @@ from tests.alerts.conftest import make_alert
 
 HISTORY = 5
 QUEUE = 7
+MAX_SUBSCRIBERS = 11
 
 
 class Served:
@@ -31,7 +35,9 @@ class Served:
     def __init__(self, loop_thread, path) -> None:
         self.loop_thread = loop_thread
         self.path = path
-        self.stream = AlertStream(StreamOptions(history=HISTORY, subscriber_queue=QUEUE))
+        self.stream = AlertStream(
+            StreamOptions(history=HISTORY, subscriber_queue=QUEUE, max_subscribers=MAX_SUBSCRIBERS)
+        )
         self.server: GrpcServer | None = None
 
     async def start(self) -> None:
@@ -156,29 +162,140 @@ def test_every_subscriber_gets_every_alert(served, stub) -> None:
     assert served.stream.sent["sub"] == 6
 
 
-def test_a_slow_subscriber_loses_only_its_own(served) -> None:
-    """Past its queue a subscriber loses the newest, counted; another one loses nothing."""
+def test_a_slow_client_loses_only_its_own_counted(served, stub) -> None:
+    """A client that does not read loses alerts; one that reads gets every single one.
 
-    def scenario() -> tuple[int, list[bytes], list[bytes]]:
-        stream = served.stream
-        slow, quick = stream.subscribe(), stream.subscribe()
-        quick_got: list[bytes] = []
-        for start in (0, QUEUE):
-            stream.publish([make_alert(seq=n, rule=str(n)) for n in range(start, start + QUEUE)])
-            quick_got += quick._waiting
-            quick._waiting.clear()
-        slow_got = list(slow._waiting)
-        stream.unsubscribe(slow)
-        stream.unsubscribe(quick)
-        return stream.dropped, slow_got, quick_got
+    Law: what the slow one gets in the end and what was counted are together what was raised.
+    """
+    count, text = 1009, "x" * 20_000
+    with grpc.insecure_channel(f"unix://{served.path}") as channel:
+        slow = outputs_pb2_grpc.serviceStub(channel).sub(iter(()))
+        slow.initial_metadata()
+        quick = stub.sub(iter(()))
+        quick.initial_metadata()
+        got_quick = []
+        for seq in range(count):
+            served.loop_thread.call(
+                served.stream.publish, [make_alert(seq=seq, rule=str(seq), output=text)]
+            )
+            got_quick.append(next(quick).rule)
+        dropped = served.loop_thread.call(lambda: served.stream.dropped)
+        quick.cancel()
+        got_slow = []
+        for message in slow:
+            got_slow.append(int(message.rule))
+            if got_slow[-1] == count - 1:
+                break
+        slow.cancel()
 
-    dropped, slow_got, quick_got = served.loop_thread.call(scenario)
+    assert got_quick == [str(seq) for seq in range(count)]
+    assert dropped > 0
+    assert len(got_slow) + dropped == count
+    assert got_slow == sorted(set(got_slow))
 
-    assert dropped == QUEUE
-    assert [outputs_pb2.response.FromString(m).rule for m in slow_got] == [
-        str(n) for n in range(QUEUE)
+
+def test_a_client_comes_back_where_it_was(served, stub) -> None:
+    """The newest sequence number it has, given as metadata, continues the stream."""
+    served.publish(1, 2, 3)
+    stream = stub.sub(iter(()), metadata=(("lanner-after-sequence", "1"),))
+    metadata = dict(stream.initial_metadata())
+    served.publish(4)
+    got = [(next(stream).sequence, metadata["lanner-sequence"]) for _ in range(3)]
+    stream.cancel()
+    other = stub.sub(
+        iter(()), metadata=(("lanner-after-sequence", "4"), ("lanner-epoch", "another"))
+    )
+    again = take(other, 4)
+    other.cancel()
+
+    assert got == [(2, "3"), (3, "3"), (4, "3")]
+    assert metadata["lanner-epoch"] == served.stream.epoch
+    assert again == ["1", "2", "3", "4"]
+
+
+def test_a_client_may_choose_alerts(served, stub) -> None:
+    """The server filters; get with a choice takes nothing away from those who drain."""
+    stream = stub.sub(iter(()), metadata=(("lanner-rule", "[24]"),))
+    stream.initial_metadata()
+    served.publish(1, 2, 3, 4)
+    got = take(stream, 2)
+    stream.cancel()
+    chosen = stub.get(outputs_pb2.request(), metadata=(("lanner-rule", "3"),))
+    chosen_rules = [m.rule for m in chosen]
+    drained = [m.rule for m in stub.get(outputs_pb2.request())]
+
+    assert (got, chosen_rules, drained) == (["2", "4"], ["3"], ["1", "2", "3", "4"])
+
+
+def test_metadata_that_mean_nothing_are_refused(served, stub) -> None:
+    """INVALID_ARGUMENT with the reason, counted."""
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.get(outputs_pb2.request(), metadata=(("lanner-min-priority", "high"),)))
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert '"high" is no priority' in (caught.value.details() or "")
+    assert served.stream.rejected == {"subscribers": 0, "metadata": 1}
+
+
+def test_the_number_of_followers_is_bounded(served, stub) -> None:
+    """One too many is told so at once; those who follow are not disturbed."""
+    streams = [stub.sub(iter(())) for _ in range(MAX_SUBSCRIBERS)]
+    for stream in streams:
+        stream.initial_metadata()
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stub.sub(iter(())))
+    served.publish(1)
+    got = [take(stream, 1) for stream in streams]
+    for stream in streams:
+        stream.cancel()
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert got == [["1"]] * MAX_SUBSCRIBERS
+    assert served.stream.rejected["subscribers"] == 1
+
+
+def test_health_tells_ready_from_alive(served) -> None:
+    """NOT_SERVING until the node is ready; every service and the server as a whole have a state."""
+    names = ("", "falco.outputs.service", "falco.version.service")
+    with grpc.insecure_channel(f"unix://{served.path}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+
+        def states() -> set[int]:
+            return {
+                health.Check(health_pb2.HealthCheckRequest(service=name)).status for name in names
+            }
+
+        before = states()
+        served.loop_thread.run(served.server.set_serving(is_serving=True))
+        after = states()
+
+    status = health_pb2.HealthCheckResponse
+    assert (before, after) == ({status.NOT_SERVING}, {status.SERVING})
+
+
+def test_reflection_lists_and_describes_the_services(served) -> None:
+    """A client without proto files finds the services and their messages, as grpcurl does."""
+    requests = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="falco.outputs.service"),
     ]
-    assert len(quick_got) == 2 * QUEUE
+    with grpc.insecure_channel(f"unix://{served.path}") as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        listing, described = stub.ServerReflectionInfo(iter(requests))
+    names = {service.name for service in listing.list_services_response.service}
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(data)
+        for data in described.file_descriptor_response.file_descriptor_proto
+    ]
+    methods = {m.name for f in files if f.package == "falco.outputs" for m in f.service[0].method}
+
+    assert names == {
+        "falco.outputs.service",
+        "falco.version.service",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    assert methods == {"sub", "get"}
 
 
 def test_get_drains_a_bounded_history(served, stub) -> None:
@@ -304,7 +421,7 @@ def test_sockets_are_read(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0:5060", "relative.sock"])
-def test_tcp_is_refused(text: str) -> None:
-    """Nothing but Unix sockets: the stream would otherwise be open to the network."""
-    with pytest.raises(ServerError, match="only Unix sockets"):
+def test_what_is_no_unix_socket_is_refused(text: str) -> None:
+    """TCP has its own key, because it needs certificates."""
+    with pytest.raises(ServerError, match=r"no Unix socket.*\n.*grpc\.listen"):
         parse_socket(text)
