@@ -15,6 +15,9 @@ from exporter.events.table import EventType, load_event_table
 from exporter.sources.k8s_audit.document import NotAuditError, parse_event, split
 
 SOURCE = "k8s_audit"
+EVENT_NAME = "pluginevent"
+"""Name of the events' type, in counters."""
+
 DEFAULT_MAX_EVENT_BYTES = 262_144
 _PLUGIN_ID = (1).to_bytes(4, "little")
 """Registered number of the plug-in k8saudit: parameter plugin_id."""

@@ -18,12 +18,11 @@ from pathlib import Path
 from exporter.errors import AuditLogError
 from exporter.events.event import Event
 from exporter.events.host import Host
-from exporter.sources.k8s_audit.events import AuditEvents, AuditOptions
+from exporter.sources.k8s_audit.events import EVENT_NAME, AuditEvents, AuditOptions
 
 _BATCH_EVENTS = 512
 _GZIP_MAGIC = b"\x1f\x8b"
 _BUFFER_BYTES = 1 << 18
-_EVENT_NAME = "pluginevent"
 STDIN = "-"
 
 
@@ -108,7 +107,7 @@ class AuditLogSource:
 
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Parts of documents lost so far, by (event name, reason); see `AuditEvents`."""
-        return {(_EVENT_NAME, reason): n for reason, n in self._events.losses.items()}
+        return {(EVENT_NAME, reason): n for reason, n in self._events.losses.items()}
 
     def _lost(self, sentence: str) -> None:
         self._on_problem(f"{self._where}:{self._line}: {sentence}")

@@ -1,5 +1,6 @@
 """ProbeSource: the probe as a `Source` of events for the hot thread."""
 
+import select
 import time
 from collections.abc import Mapping
 
@@ -26,6 +27,8 @@ class ProbeSource:
         self.decode_errors = 0
         self._decoder = Decoder(host)
         self._clock = Clock()
+        self._wake_fd = -1
+        self._waiter: select.poll | None = None
         self._names = {event.code: event.name for event in load_event_table().events}
 
     def open(self) -> None:
@@ -45,7 +48,25 @@ class ProbeSource:
     def poll(self, deadline_ns: int) -> list[Event]:
         """Events that are there, or the first to come before time.monotonic_ns() == deadline_ns."""
         wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
-        return self._decode(self.probe.poll(wait_ms))
+        if self._wake_fd < 0:
+            return self._decode(self.probe.poll(wait_ms))
+        records = self.probe.poll(0)
+        if not records and wait_ms:
+            self._wait(wait_ms)
+            records = self.probe.poll(0)
+        return self._decode(records)
+
+    def wake_with(self, fd: int) -> None:
+        """Let `poll` return, maybe empty, as soon as this descriptor is readable too."""
+        self._wake_fd = fd
+
+    def _wait(self, wait_ms: int) -> None:
+        waiter = self._waiter
+        if waiter is None:
+            waiter = self._waiter = select.poll()
+            waiter.register(self.probe.fd, select.POLLIN)
+            waiter.register(self._wake_fd, select.POLLIN)
+        waiter.poll(wait_ms)
 
     def drain(self) -> list[Event]:
         """Detach, then everything that was in the ring: for a clean stop."""
