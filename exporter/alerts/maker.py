@@ -67,6 +67,29 @@ def compile_formats(rule: Rule, compile_format: CompileFormat) -> RuleFormats:
     )
 
 
+def _pod_of_syscall(found: Mapping[str, FieldValue]) -> tuple[str, str]:
+    return found.get("k8s.ns.name") or "", found.get("k8s.pod.name") or ""
+
+
+def _pod_of_audit(found: Mapping[str, FieldValue]) -> tuple[str, str]:
+    """The object acted upon: its namespace, and its name if it is a pod."""
+    pod = ""
+    if found.get("ka.target.resource") == "pods":
+        # A pod whose name is generated is only named in the answer.
+        pod = found.get("ka.target.name") or found.get("ka.target.pod.name") or ""
+    return found.get("ka.target.namespace") or "", pod
+
+
+_WORKLOADS: Mapping[str, tuple[str, Callable[[Mapping[str, FieldValue]], tuple[str, str]]]] = {
+    "syscall": ("%k8s.ns.name %k8s.pod.name", _pod_of_syscall),
+    "k8s_audit": (
+        "%ka.target.namespace %ka.target.name %ka.target.resource %ka.target.pod.name",
+        _pod_of_audit,
+    ),
+}
+"""Event source -> template of the fields that name the workload, and how they name it."""
+
+
 class AlertMaker:
     """Makes the alerts of one ruleset."""
 
@@ -78,11 +101,10 @@ class AlertMaker:
         self._time_key = "evt.time.iso8601" if options.is_iso_time else "evt.time"
         self._time_text = iso_time if options.is_iso_time else clock_time
         # One tiny format a source gives the namespace and pod wherever a rule does not print them.
-        sources = {rule.source for rule in rules}
         self._pods = {
-            source: compile_format("*%k8s.ns.name %k8s.pod.name", source)
-            for source in sources
-            if source == "syscall"
+            source: compile_format(f"*{template}", source)
+            for source, (template, _) in _WORKLOADS.items()
+            if any(rule.source == source for rule in rules)
         }
 
     def make(self, rule: Rule, event: Event, seq: int) -> Alert:
@@ -99,10 +121,9 @@ class AlertMaker:
         thread = event.thread
         container = thread.container_id.decode("utf-8", "replace") if thread is not None else ""
         namespace = pod = ""
-        if container and (names := self._pods.get(event.source)) is not None:
-            found = names.fields(event)
-            namespace = found.get("k8s.ns.name") or ""
-            pod = found.get("k8s.pod.name") or ""
+        names = self._pods.get(event.source)
+        if names is not None and (container or event.source != "syscall"):
+            namespace, pod = _WORKLOADS[event.source][1](names.fields(event))
         return Alert(
             seq=seq,
             time_ns=event.ts_ns,

@@ -15,6 +15,7 @@ from typing import cast
 
 from exporter.alerts.event_drops import Drops
 from exporter.alerts.maker import own_hostname
+from exporter.app.audit import audit_routes, make_inbox
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
@@ -23,8 +24,10 @@ from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.self_watch import SelfWatch
 from exporter.app.settings import alert_options, line_options
+from exporter.app.sources import sources_of
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
+from exporter.events.host import Host
 from exporter.events.table import load_event_table
 from exporter.metrics import families
 from exporter.metrics.compat import export_falco, export_falcosidekick
@@ -37,6 +40,7 @@ from exporter.server.address import parse_address
 from exporter.server.grpc import parse_socket
 from exporter.server.stream import StreamOptions
 from exporter.server.versions import COMPATIBLE_VERSION
+from exporter.sources.k8s_audit.inbox import AuditInbox
 from exporter.sources.probe.live_source import ProbeSource
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
@@ -44,7 +48,7 @@ from exporter.state.state import State
 _SWITCH_SECONDS = 0.0005
 
 
-def run_composed(config: Config, probe: OpeningProbe) -> int:
+def run_composed(config: Config, probe: OpeningProbe | None) -> int:
     """Run until stopped; the exit status. Raises LannerError when the start fails."""
     log = start_log(config.log_level, config.log_format)
 
@@ -60,11 +64,16 @@ def run_composed(config: Config, probe: OpeningProbe) -> int:
     return asyncio.run(serve())
 
 
-def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
+def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOptions:
     """The parts of a node as the configuration wants them. Raises LannerError."""
-    host, source = probe.host, probe.source
-    host.hostname = os.fsencode(own_hostname())
-    state = State(host, keep_fds=False, procfs=Procfs())
+    hostname = os.fsencode(own_hostname())
+    inbox = make_inbox(config, hostname, log)
+    source, open_source = sources_of(probe, inbox)
+    host = probe.host if probe is not None else Host(num_cpus=os.cpu_count() or 1)
+    host.hostname = hostname
+    # Without the probe no event has a thread: nothing of /proc is read.
+    state = State(host, keep_fds=False, procfs=Procfs() if probe is not None else None)
+    live = probe.source if probe is not None else None
     engines = _Engines(log)
     return NodeOptions(
         load_rules=lambda: load_active(
@@ -74,8 +83,9 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
             is_base64=config.buffer_format_base64,
             on_loaded=engines.take,
         ),
-        open_source=probe.wait,
+        open_source=open_source,
         source=source,
+        has_probe=probe is not None,
         state=state,
         outputs=outputs_of(config),
         listen=parse_address(config.http.listen),
@@ -89,18 +99,23 @@ def compose(config: Config, probe: OpeningProbe, log: Logger) -> NodeOptions:
         queue_capacity=config.outputs_queue.capacity,
         shutdown_seconds=config.shutdown_timeout,
         fields_checksum=fields_checksum(),
-        kernel_events=lambda: kernel_events(source),
-        export=lambda registry: export_all(registry, config, source, state, engines),
+        kernel_events=lambda: {} if live is None else kernel_events(live),
+        export=lambda registry: export_all(registry, config, (live, inbox), state, engines),
+        routes=lambda registry: [] if inbox is None else audit_routes(config, inbox, registry),
         on_ready=settle_interpreter,
-        watchdog=SelfWatch(
-            source,
+        watchdog=None
+        if live is None
+        else SelfWatch(
+            live,
             drop_options(config),
             alert_options(config),
             _say_drops_soon(asyncio.get_running_loop(), log),
             time.monotonic_ns(),
         ),
-        watch=lambda rulesets: source.report(
-            frozenset().union(*(calls_for(ruleset) for ruleset in rulesets))
+        watch=lambda rulesets: (
+            None
+            if live is None
+            else live.report(frozenset().union(*(calls_for(ruleset) for ruleset in rulesets)))
         ),
         registry=registry_of(config),
         counters=counter_options(config),
@@ -191,28 +206,39 @@ def _by_type(source: ProbeSource, key: str, label: str) -> dict[LabelValues, flo
     return reading
 
 
-def _losses(source: ProbeSource) -> Reading:
+def _losses(source: ProbeSource | None, inbox: AuditInbox | None) -> Reading:
     """(type, reason) -> events lost."""
-    return {} if source.is_ended else cast("Reading", source.losses())
+    losses: dict[tuple[str, str], int] = {}
+    if source is not None and not source.is_ended:
+        losses.update(source.losses())
+    if inbox is not None:
+        losses.update(inbox.losses())
+    return cast("Reading", losses)
 
 
 _EVENT_NAMES = {event.code: event.name for event in load_event_table().events}
 
 
+Sources = tuple[ProbeSource | None, AuditInbox | None]
+"""The sources that this node has."""
+
+
 def export_all(
-    registry: Registry, config: Config, source: ProbeSource, state: State, engines: _Engines
+    registry: Registry, config: Config, sources: Sources, state: State, engines: _Engines
 ) -> None:
     """Everything that is read at scrape time, also under the names of other programs."""
-    export_rooms(registry, source, state, engines)
+    export_rooms(registry, sources, state, engines)
     if families.FALCOSIDEKICK in config.metrics.compat:
         export_falcosidekick(registry)
     if families.FALCO in config.metrics.compat:
         export_falco(registry, hostname=own_hostname(), version=COMPATIBLE_VERSION)
 
 
-def export_rooms(registry: Registry, source: ProbeSource, state: State, engines: _Engines) -> None:
-    """Connect the counters of the probe, the state and the engine to their families."""
-    registry.read(families.EVENTS_DROPPED, lambda: _losses(source))
-    registry.read(families.EVENTS_IMPAIRED, lambda: _by_type(source, "truncated", "truncated"))
+def export_rooms(registry: Registry, sources: Sources, state: State, engines: _Engines) -> None:
+    """Connect the counters of the sources, the state and the engine to their families."""
+    probe, inbox = sources
+    registry.read(families.EVENTS_DROPPED, lambda: _losses(probe, inbox))
+    if probe is not None:
+        registry.read(families.EVENTS_IMPAIRED, lambda: _by_type(probe, "truncated", "truncated"))
     export_state(registry, state)
     registry.read(families.RULE_ERRORS, engines.errors)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from starlette.routing import Route
+
 from exporter.alerts.alert import Alert
 from exporter.alerts.counters import AlertCounters, CounterOptions
 from exporter.alerts.queue import AlertQueue
@@ -75,6 +77,8 @@ class NodeOptions:
     kernel_events: Callable[[], Reading] = dict
     export: Callable[[Registry], None] = lambda _registry: None
     on_ready: Callable[[], None] = lambda: None
+    has_probe: bool = True
+    routes: Callable[[Registry], Sequence[Route]] = lambda _registry: ()
     watch: Callable[[Sequence[Ruleset]], None] = lambda _rulesets: None
     registry: Registry = field(default_factory=Registry)
     counters: CounterOptions = field(default_factory=CounterOptions)
@@ -117,9 +121,12 @@ class Node:
         export_pipeline(self._registry, self._pipeline, options.kernel_events)
         export_rules(self._registry, lambda: self._pipeline.rules)
         export_queues(self._registry, self._queue, self._deliveries, self._stream)
-        self._registry.read(families.PROBE_ATTACHED, lambda: {(): not options.source.is_ended})
+        self._registry.read(
+            families.PROBE_ATTACHED, lambda: {(): options.has_probe and not options.source.is_ended}
+        )
         self._registry.read(families.READY, lambda: {(): self.is_ready})
         options.export(self._registry)
+        self._routes = options.routes(self._registry)
         self._is_running = False
 
     def _delivery(self, output: Output, capacity: int) -> Delivery:
@@ -160,7 +167,8 @@ class Node:
                     metrics=self._registry.page,
                     unready_reasons=self._unready_reasons,
                     reload=self.reload,
-                )
+                ),
+                self._routes,
             ),
             bind_socket(options.listen),
         )
@@ -274,7 +282,8 @@ class Node:
     def _unready_reasons(self) -> list[str]:
         reasons = []
         if self._options.source.is_ended:
-            reasons.append("the probe is not attached")
+            name = "probe is not attached" if self._options.has_probe else "source is not open"
+            reasons.append(f"the {name}")
         if not self._pipeline.rules.enabled:
             reasons.append("no rules are loaded")
         if not self._is_running:

@@ -52,7 +52,7 @@ class OpeningProbe:
 class _Compose(Protocol):
     """What this module calls of `compose.py`."""
 
-    def run_composed(self, config: Config, probe: OpeningProbe) -> int:
+    def run_composed(self, config: Config, probe: OpeningProbe | None) -> int:
         """Build and run the node."""
 
 
@@ -60,12 +60,15 @@ def run_node(config: Config) -> int:
     """Run until stopped; the exit status. Raises LannerError when the start fails."""
     # Until the loop takes over the signal: there is nothing to drain yet, so stopping is success.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    probe = OpeningProbe(Host(num_cpus=os.cpu_count() or 1), probe_options(config))
+    probe = None
+    if config.probe.enabled:
+        probe = OpeningProbe(Host(num_cpus=os.cpu_count() or 1), probe_options(config))
     try:
         compose = cast("_Compose", import_module("exporter.app.compose"))
         return compose.run_composed(config, probe)
     except SystemExit:
-        probe.give_up()
+        if probe is not None:
+            probe.give_up()
         raise
 
 

@@ -15,6 +15,7 @@ Examples:
   lanner run
   lanner run -r /etc/lanner/rules.d -r local.yaml --json
   lanner run --listen 127.0.0.1:0 --grpc-socket ''
+  lanner run --source k8s_audit --listen 127.0.0.1:9376
   lanner run --scope-pid $$ -o priority=warning
 \b
 Signals: SIGTERM and SIGINT deliver what waits and stop; SIGHUP loads the rules again.
@@ -43,6 +44,13 @@ Signals: SIGTERM and SIGINT deliver what waits and stop; SIGHUP loads the rules 
     help="Unix socket of the gRPC alert stream; '' for none.",
 )
 @click.option(
+    "--source",
+    "sources",
+    type=click.Choice(["syscall", "k8s_audit"]),
+    multiple=True,
+    help="Where events come from; may be repeated. As configured without it: the kernel probe.",
+)
+@click.option(
     "--scope-cgroup",
     metavar="PATH",
     help="Watch only this cgroup directory and those below it; decided in the kernel.",
@@ -61,6 +69,7 @@ def run(
     listen: str | None,
     is_json: bool,
     grpc_socket: str | None,
+    sources: tuple[str, ...],
     scope_cgroup: str | None,
     scope_pid: int | None,
 ) -> None:
@@ -70,6 +79,9 @@ def run(
         flags["-r"] = (("rules_files",), list(rules_files))
     if is_json:
         flags["--json"] = (("json_output",), True)
+    if sources:
+        flags["--source syscall"] = (("probe", "enabled"), "syscall" in sources)
+        flags["--source k8s_audit"] = (("k8s_audit", "enabled"), "k8s_audit" in sources)
     for flag, path, value in (
         ("--listen", ("http", "listen"), listen),
         ("--grpc-socket", ("grpc", "socket"), grpc_socket),

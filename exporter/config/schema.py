@@ -4,6 +4,7 @@ Keys of falco.yaml are accepted where they mean the same (source: spec/rule-lang
 spec/peers.md 1d); `FOREIGN_KEYS` says for the others what to write instead.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     model_validator,
 )
 
@@ -74,6 +76,14 @@ def _as_priority(value: Any) -> Any:
     except ValueError:
         names = ", ".join(priority.name.lower() for priority in Priority)
         raise ValueError(f"expected a priority: {names}") from None
+
+
+def _as_url_path(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value and not re.fullmatch(r"(/[\w.~-]+)+", value, re.ASCII):
+        raise ValueError("expected a path such as /k8s-audit, or nothing")
+    return value
 
 
 class Section(BaseModel):
@@ -285,6 +295,34 @@ class DropSection(Section):
         return self
 
 
+class K8sAuditSection(Section):
+    """Kubernetes audit events, from the API server's web hook or a log file."""
+
+    enabled: bool = Field(default=False, description="Take Kubernetes audit events.")
+    path: Annotated[str, BeforeValidator(_as_url_path)] = Field(
+        default="/k8s-audit",
+        description="Path of the web hook at http.listen; empty for none.",
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="Bearer token that clients of the web hook must send."
+    )
+    token_file: str = Field(
+        default="", description="File with that token; it is read again when it changes."
+    )
+    follow: str = Field(
+        default="", description="Audit log whose new lines are read; starts at its end."
+    )
+    max_batch_size: Size = Field(
+        default=12 * 2**20, ge=1024, le=2**30, description="Largest request or line."
+    )
+    max_event_size: Size = Field(
+        default=262_144, ge=1024, le=2**30, description="Largest event; larger ones are dropped."
+    )
+    queue_size: Size = Field(
+        default=32 * 2**20, ge=2**16, le=2**34, description="Batches waiting at most."
+    )
+
+
 class Config(Section):
     """All of lanner.yaml."""
 
@@ -327,6 +365,9 @@ class Config(Section):
     probe: ProbeSection = Field(default=ProbeSection(), description="Kernel probe.")
     syscall_event_drops: DropSection = Field(
         default=DropSection(), description="Events that the kernel lost."
+    )
+    k8s_audit: K8sAuditSection = Field(
+        default=K8sAuditSection(), description="Kubernetes audit events."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message of Lanner's own log, on standard error."

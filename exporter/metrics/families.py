@@ -256,6 +256,19 @@ STATE_CHANGES = Family(
     "What happened to the state, by kind, such as repairs of unknown threads.",
     ("kind",),
 )
+AUDIT_REQUESTS = Family(
+    "lanner_k8s_audit_requests_total",
+    Kind.COUNTER,
+    "Requests to the audit web hook by the status code of the answer: 429 when the queue was full,"
+    " 499 when the client left.",
+    ("code",),
+)
+AUDIT_QUEUE = Family(
+    "lanner_k8s_audit_queue_bytes",
+    Kind.GAUGE,
+    "Bytes of audit batches that wait to be parsed.",
+    unit="bytes",
+)
 SERIES_OVERFLOW = Family(
     "lanner_metric_series_overflow_total",
     Kind.COUNTER,

@@ -5,6 +5,7 @@ that says why not.
 """
 
 import errno
+import ipaddress
 import socket
 from dataclasses import dataclass
 
@@ -19,6 +20,16 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host or "0.0.0.0"  # noqa: S104

@@ -42,8 +42,8 @@ class HttpHooks:
     versions: Versions = Versions()  # noqa: RUF009  frozen
 
 
-def make_app(hooks: HttpHooks) -> Starlette:
-    """The ASGI application."""
+def make_app(hooks: HttpHooks, routes: Sequence[Route] = ()) -> Starlette:
+    """The ASGI application. routes: further endpoints, such as the audit web hook."""
     one_scrape = asyncio.Lock()
 
     async def metrics(request: Request) -> Response:
@@ -91,6 +91,7 @@ def make_app(hooks: HttpHooks) -> Starlette:
             Route("/readyz", readyz),
             Route("/versions", versions),
             Route("/-/reload", reload, methods=["POST", "PUT"]),
+            *routes,
         ]
     )
 
