@@ -48,7 +48,7 @@ _FIXED = (
     "fd.sport = 443", "fd.sport in (22, 80)", "fd.cport > 1000", "fd.port = 22", "fd.port != 22",
     "fd.port in (53, 443)", "fd.port >= 443", 'fd.snet in ("fe80::/10")', "fd.l4proto = tcp",
     "fd.connected = true", "evt.type = openat", "evt.type in (open, connect)", "proc.pname = sh",
-    "proc.cmdline contains x", "evt.num >= 0", "evt.rawres oneof (0)",
+    "proc.cmdline contains x", "evt.num >= 0", "evt.rawres = oneof (0)",
 )  # fmt: skip
 
 
