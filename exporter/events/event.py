@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from exporter.events.container import Container
 from exporter.events.fd import Fd
 from exporter.events.host import Host
 from exporter.events.live import LiveContext
@@ -47,6 +48,8 @@ class Event(Struct, kw_only=True):
     """Monotonic kernel clock of a live event, for latency; 0 in captures."""
     live: LiveContext | None = None
     """What the probe read of the calling task; None in captures."""
+    container: Container | None = None
+    """The container that the event itself tells of; its fields describe this one."""
     is_hidden: bool = False
     """The event updates the state but rules never see it (spec/scap-format.md section 13)."""
 

@@ -6,7 +6,8 @@ Plain data that the state room writes and that fields of rules read through `Eve
 from msgspec import Struct
 
 from exporter.events.container import Container, Group, User
-from exporter.events.thread import Thread
+from exporter.events.fd import Fd
+from exporter.events.thread import Thread, ThreadFlags
 
 
 class Interface(Struct, kw_only=True):
@@ -40,6 +41,17 @@ class Host(Struct, kw_only=True):
         if thread.tid == thread.pid or thread.is_main:
             return thread
         return self.threads.get(thread.pid)
+
+    def descriptors(self, thread: Thread) -> dict[int, Fd]:
+        """The table of descriptors the thread uses: its leader's.
+
+        A thread of which only events tell has one of its own; a thread that shares the table of a
+        leader nobody knows has an empty one.
+        """
+        main = self.leader(thread)
+        if main is not None:
+            return main.fds
+        return {} if thread.flags & ThreadFlags.SHARES_FILES else thread.fds
 
     def parent(self, thread: Thread) -> Thread | None:
         """Main thread of the entry of the process's ptid (state-tracking.md 5, level 1)."""

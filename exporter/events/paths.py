@@ -23,7 +23,8 @@ UNKNOWN_CWD = b"./"
 AT_FDCWD = -100
 
 _SLASH, _DOT = 0x2F, 0x2E
-_odd = re.compile(rb"/(?:[./]|\Z)").search
+_CONTROLS = frozenset((*range(1, 0x20), 0x7F))
+_odd = re.compile(rb"/(?:[./]|\Z)|[\x01-\x1f\x7f]").search
 
 
 def normalise(path: bytes) -> bytes:
@@ -35,8 +36,8 @@ def concatenate(directory: bytes, path: bytes) -> bytes:
     """Join a directory (ending in `/`) and a path.
 
     An absolute or empty path stands alone. Only the path part is normalised, its `..` may climb
-    into the directory but never above its first character. Results over 1024 bytes become
-    `TOO_LONG`.
+    into the directory but never above its first slash, and control characters become dots. Results
+    over 1024 bytes become `TOO_LONG`.
     """
     first = path[0] if path else _SLASH
     base = b"" if first == _SLASH else directory
@@ -46,31 +47,44 @@ def concatenate(directory: bytes, path: bytes) -> bytes:
     if first != _DOT and _odd(path) is None:
         return base + path
     out = bytearray(base)
-    if path[:1] == b"/":
-        out += b"/"
-    for part in path.split(b"/"):
-        if part in {b"", b"."}:
-            continue
-        if part == b"..":
-            _climb(out)
-        else:
-            out += part
-            out += b"/"
-    if len(out) > 1 and out[-1] == 0x2F:
+    _extend(out, path)
+    if len(out) > 1 and out[-1] == _SLASH:
         del out[-1]
     return bytes(out)
 
 
+def _extend(out: bytearray, path: bytes) -> None:
+    """Add a path to what stands in front of it.
+
+    Dots mean something only where a component begins: a directory that nothing is known of ends in
+    no slash, and what follows it is part of its name.
+    """
+    at, end = 0, len(path)
+    while at < end:
+        char = path[at]
+        begins = not out or out[-1] == _SLASH
+        at += 1
+        if char == _SLASH:
+            if not out or not begins:
+                out.append(_SLASH)
+        elif char == _DOT and begins:
+            rest = path[at : at + 2]
+            if rest in {b".", b"./"}:
+                _climb(out)
+                at += len(rest)
+            elif rest[:1] == b"/":
+                at += 1
+            elif rest:
+                out.append(_DOT)
+        else:
+            out.append(_DOT if char in _CONTROLS else char)
+
+
 def _climb(out: bytearray) -> None:
-    """Drop the last component, keeping the slash before it; the first character always stays."""
-    end = len(out)
-    if end > 1 and out[end - 1] == 0x2F:
-        end -= 1
-    cut = out.rfind(b"/", 0, end)
-    if cut >= 0:
-        del out[cut + 1 :]
-    else:
-        del out[1:]
+    """Drop the last component, keeping the slash before it; a lone first character stays."""
+    if len(out) > 1:
+        del out[-1]
+        del out[out.rfind(b"/") + 1 :]
 
 
 def with_slash(path: bytes) -> bytes:
@@ -98,8 +112,7 @@ def find_fd(event: Event, number: int) -> Fd | None:
         return live.fds[number]
     if event.thread is None:
         return None
-    main = event.host.leader(event.thread)
-    return None if main is None else main.fds.get(number)
+    return event.host.descriptors(event.thread).get(number)
 
 
 def dirfd_position(event: Event, index: int) -> int:

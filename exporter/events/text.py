@@ -13,7 +13,7 @@ from typing import Any
 from exporter.events.addresses import address_text, ip_text, tuple_text
 from exporter.events.container import Group, User
 from exporter.events.event import Event
-from exporter.events.fd import Fd, FdType, L4Proto
+from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.params import SIGNED_WIDTHS, UNSIGNED_WIDTHS, PollFd
 from exporter.events.paths import AT_FDCWD, absolute, find_fd
 from exporter.events.table import load_event_table, load_syscall_table
@@ -49,6 +49,9 @@ TYPE_CHARS: Mapping[FdType, bytes] = {
 }
 """Kind of descriptor -> the letter of fd.typechar."""
 
+_CONNECTIONS = frozenset({FdType.IPV4, FdType.IPV6})
+_LISTENERS = frozenset({FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
+
 _L4_CHARS: Mapping[L4Proto, bytes] = {
     L4Proto.TCP: b"t",
     L4Proto.UDP: b"u",
@@ -75,6 +78,9 @@ _ERRNO_NAMES = {
     515: "ENOIOCTLCMD",
     516: "ERESTART_RESTARTBLOCK",
 }
+
+_FIRST_NAMED_CODE = 2
+"""Codes 0 and 1 are the generic events."""
 
 _NO_TIME = (1 << 64) - 1
 _NS = 1_000_000_000
@@ -141,6 +147,12 @@ def dots(data: bytes) -> bytes:
 
 
 _DOTS = bytes(byte if 0x20 <= byte < 0x7F else 0x2E for byte in range(256))
+_CONTROLS = bytes((*range(0x20), 0x7F))
+
+
+def printable(text: bytes) -> bytes:
+    """The text without control characters; other languages stay."""
+    return text.translate(None, _CONTROLS)
 
 
 def type_char(fd: Fd) -> bytes:
@@ -148,9 +160,20 @@ def type_char(fd: Fd) -> bytes:
     return TYPE_CHARS.get(fd.type, b"o")
 
 
+def known_protocol(fd: Fd) -> L4Proto:
+    """Transport protocol as fields and texts tell it: of a connection only once it has a role.
+
+    Raw sockets always show theirs; what is no ip socket has none.
+    """
+    if fd.type in _CONNECTIONS:
+        return fd.l4 if fd.role is not Role.NONE or fd.l4 is L4Proto.RAW else L4Proto.NA
+    return fd.l4 if fd.type in _LISTENERS else L4Proto.NA
+
+
 def fd_text(fd: Fd) -> bytes:
     """`<f>/path`, `<4t>tuple`, ...: kind, transport protocol and name of a descriptor."""
-    return b"<" + type_char(fd) + _L4_CHARS.get(fd.l4, b"") + b">" + fd.name
+    letters = type_char(fd) + _L4_CHARS.get(known_protocol(fd), b"")
+    return b"<" + letters + b">" + printable(fd.name)
 
 
 def absolute_time_text(ns: int) -> bytes:
@@ -173,7 +196,7 @@ def param_text(event: Event, index: int) -> tuple[bytes, bytes]:
     if value is None:
         return (b"NULL" if param.type in _NULL_TYPES else b"<NA>"), b""
     if param.type in {"FSPATH", "FSRELPATH"}:
-        return value, _resolved_path(event, value, param.dirfd)
+        return printable(value), _resolved_path(event, value, param.dirfd)
     if param.type == "DYN":
         if value.value is None:
             return b"NULL", b""
@@ -188,13 +211,18 @@ def arg_text(event: Event, index: int) -> bytes:
 
 
 def args_text(event: Event) -> bytes:
-    """All parameters as evt.args shows them, `name=raw` or `name=raw(resolved)` with blanks."""
+    """All parameters as evt.args shows them, `name=raw` or `name=raw(resolved)`, each with a blank.
+
+    Generic events show none: theirs only say which system call it was.
+    """
+    if event.type.code < _FIRST_NAMED_CODE:
+        return b""
     parts: list[bytes] = []
     for index in range(min(len(event.raw), len(event.type.params))):
         raw, resolved = param_text(event, index)
         name = event.type.params[index].name.encode()
-        parts.append(b"%s=%s(%s)" % (name, raw, resolved) if resolved else b"%s=%s" % (name, raw))
-    return b" ".join(parts)
+        parts.append(b"%s=%s(%s) " % (name, raw, resolved) if resolved else b"%s=%s " % (name, raw))
+    return b"".join(parts)
 
 
 def _resolved_path(event: Event, path: bytes, dirfd_index: int) -> bytes:
@@ -226,7 +254,7 @@ def _dirfd(event: Event, number: int) -> bytes:
 
 def _pid(event: Event, number: int) -> bytes:
     thread = event.host.threads.get(number)
-    return b"" if thread is None else thread.comm
+    return b"" if thread is None else printable(thread.comm)
 
 
 def _owner(
@@ -236,7 +264,11 @@ def _owner(
         return b"-1", b"<NONE>"
     container = b"" if event.thread is None else event.thread.container_id
     found = owners.get((container, number))
-    return b"%d" % number, b"<NA>" if found is None else found.name
+    if found is None:
+        # Root is registered with every host and container that shows it, whatever their files say.
+        is_root = number == 0 and owners is event.host.users
+        return b"%d" % number, b"root" if is_root else b"<NA>"
+    return b"%d" % number, printable(found.name)
 
 
 def _syscall(_event: Event, number: int) -> tuple[bytes, bytes]:
@@ -264,7 +296,7 @@ def _signal_set(_event: Event, bits: int) -> tuple[bytes, bytes]:
 _TEXTS: Mapping[str, Callable[[Event, Any], tuple[bytes, bytes]]] = {
     "PID": lambda event, value: (b"%d" % value, _pid(event, value)),
     "PID32": lambda event, value: (b"%d" % value, _pid(event, value)),
-    "CHARBUF": lambda _event, value: (value, b""),
+    "CHARBUF": lambda _event, value: (printable(value), b""),
     "BYTEBUF": lambda _event, value: (dots(value), b""),
     "CHARBUFARRAY": lambda _event, value: (dots(value), b""),
     "CHARBUF_PAIR_ARRAY": lambda _event, value: (dots(value), b""),

@@ -15,8 +15,9 @@ UNKNOWN_ID = 0xFFFFFFFF
 
 
 class ThreadFlags(IntFlag):
-    """Internal bits kept in `Thread.flags` beside the PPM_CL_* clone flags of the event table."""
+    """Bits of `Thread.flags` that readers look at; the PPM_CL_* of the event table and our own."""
 
+    SHARES_FILES = 1 << 0
     ACTIVE = 1 << 19
     PIPE_SRC = 1 << 21
     PIPE_DST = 1 << 22

@@ -36,6 +36,14 @@ PARTS = st.lists(st.sampled_from([b"a", b"bb", b".", b"..", b"", b"..."]), max_s
         (b"./", b"file", b"./file"),
         (b"/x/", b"\xff\xfe", b"/x/\xff\xfe"),
         (b"/dots/../kept/", b"f", b"/dots/../kept/f"),
+        (b"/x/", b"foo../b.", b"/x/foo../b."),
+        (b"/x/", b"a\nb/\x7f/\x01..", b"/x/a.b/./..."),
+        (b"/x/", b"d\xc3\xa9/../y", b"/x/y"),
+        (b"<UNKNOWN>", b"../a", b"<UNKNOWN>../a"),
+        (b"<UNKNOWN>", b"./a/../b", b"<UNKNOWN>./b"),
+        (b"./", b"../a", b"a"),
+        (b"ab/", b"../../c", b"c"),
+        (b"/", b"..//a//../b", b"/b"),
     ],
 )
 def test_concatenate_cases(directory, path, expected):

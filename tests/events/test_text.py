@@ -6,7 +6,7 @@ import pytest
 
 from exporter.events.container import Group, User
 from exporter.events.event import Event
-from exporter.events.fd import Fd, FdType, L4Proto
+from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.host import Host
 from exporter.events.params import Dynamic, PollFd, SocketAddress, SocketTuple
 from exporter.events.table import EventType, Param
@@ -28,7 +28,10 @@ def event_of(kind: str, value: object, form: str = "DEC", table: str = "") -> Ev
     thread = make_thread("bash", tid=42, cwd=b"/home/ann/")
     thread.fds = {
         3: Fd(type=FdType.FILE_V2, name=b"/etc/passwd"),
-        4: Fd(type=FdType.IPV4, l4=L4Proto.TCP, name=b"1.1.1.1:1->2.2.2.2:2"),
+        4: Fd(type=FdType.IPV4, l4=L4Proto.TCP, role=Role.CLIENT, name=b"1.1.1.1:1->2.2.2.2:2"),
+        6: Fd(type=FdType.IPV4, l4=L4Proto.TCP),
+        7: Fd(type=FdType.IPV6, l4=L4Proto.RAW),
+        8: Fd(type=FdType.IPV4_LISTEN, l4=L4Proto.UDP, name=b"0.0.0.0:53"),
         5: Fd(type=FdType.DIRECTORY, name=b"/srv"),
     }
     host.threads[42] = thread
@@ -71,12 +74,15 @@ def event_of(kind: str, value: object, form: str = "DEC", table: str = "") -> Ev
         ("FD", 3, "DEC", "", (b"3", b"<f>/etc/passwd")),
         ("FD", 4, "DEC", "", (b"4", b"<4t>1.1.1.1:1->2.2.2.2:2")),
         ("FD", 5, "DEC", "", (b"5", b"<d>/srv")),
+        ("FD", 6, "DEC", "", (b"6", b"<4>")),
+        ("FD", 7, "DEC", "", (b"7", b"<6r>")),
+        ("FD", 8, "DEC", "", (b"8", b"<4u>0.0.0.0:53")),
         ("FD", 9, "DEC", "", (b"9", b"")),
         ("FD", -100, "DEC", "", (b"-100", b"AT_FDCWD")),
         ("FD", -13, "DEC", "", (b"-13", b"EACCES")),
         ("PID", 42, "DEC", "", (b"42", b"bash")),
         ("PID", 43, "DEC", "", (b"43", b"")),
-        ("CHARBUF", b"a\nb", "NA", "", (b"a\nb", b"")),
+        ("CHARBUF", b"a\n\x7fb \xc3\xa9", "NA", "", (b"ab \xc3\xa9", b"")),
         ("FSPATH", b"/etc/passwd", "NA", "", (b"/etc/passwd", b"")),
         ("FSPATH", b"../x", "NA", "", (b"../x", b"/home/x")),
         ("FSRELPATH", b"x", "NA", "", (b"x", b"/home/ann/x")),
@@ -147,10 +153,10 @@ def test_arg_is_the_resolved_text_where_there_is_one():
 
 
 def test_args_name_every_parameter():
-    """evt.args shows all parameters with both texts."""
+    """evt.args shows all parameters with both texts, a blank behind each."""
     event = make_event("kill", params={"res": 0, "pid": 1000, "sig": 15})
 
-    assert args_text(event) == b"res=0 pid=1000(cat) sig=15(SIGTERM)"
+    assert args_text(event) == b"res=0 pid=1000(cat) sig=15(SIGTERM) "
 
 
 def test_args_of_a_relative_open():
@@ -161,8 +167,16 @@ def test_args_of_a_relative_open():
 
     assert args_text(event) == (
         b"fd=-2(ENOENT) dirfd=-100(AT_FDCWD) name=shadow(/root/shadow) flags=1(O_RDONLY) mode=0 "
-        b"dev=<NA> ino=<NA>"
+        b"dev=<NA> ino=<NA> "
     )
+
+
+def test_generic_events_have_no_args():
+    """The parameters of a generic event only say which call it was."""
+    event = make_event("PPME_GENERIC_X", params={"ID": 1, "nativeID": 2})
+
+    assert args_text(event) == b""
+    assert arg_text(event, 1) == b"2"
 
 
 def test_names_of_numbers_nobody_named():

@@ -129,7 +129,7 @@ def test_any_system_call_by_its_parameters():
     """Names of the event table, flags by name, paths by `path`, results as errors."""
     assert last(["mkdir: {path: /x, mode: 0755}"], "%evt.arg.mode %fs.path.name") == "1ED /x"
     assert last(["unlinkat: {path: x, flags: AT_REMOVEDIR}"], "%evt.args") == (
-        "res=0 dirfd=-100(AT_FDCWD) name=x(/x) flags=512(AT_REMOVEDIR)"
+        "res=0 dirfd=-100(AT_FDCWD) name=x(/x) flags=512(AT_REMOVEDIR) "
     )
     assert last(["kill: {pid: init, sig: 9, result: EPERM}"], "%evt.rawres %evt.arg.sig") == (
         "-1 SIGKILL"
