@@ -7,11 +7,11 @@ Source: spec/state-tracking.md section 2.
 from collections.abc import Mapping
 from copy import copy
 
+from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
 from exporter.events.params import decode_all, split_strings
 from exporter.events.table import load_event_table
 from exporter.events.thread import UNKNOWN_ID, Thread
-from exporter.state.execve import parse_cgroups
 from exporter.state.tables import RECENT_EXIT_NS, Handler, Tables, copy_fds
 
 _FLAGS = dict(load_event_table().value_tables["clone_flags"])

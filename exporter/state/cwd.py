@@ -22,10 +22,10 @@ def _change(tables: Tables, event: Event, path: bytes) -> None:
 
 
 def on_chdir(tables: Tables, event: Event) -> None:
-    """chdir success."""
+    """chdir success; a path that could not be read is the text `<NA>`."""
     path = event.param(1)
-    if event.param(0) == 0 and path is not None:
-        _change(tables, event, path)
+    if event.param(0) == 0:
+        _change(tables, event, b"<NA>" if path is None else path)
 
 
 def on_fchdir(tables: Tables, event: Event) -> None:

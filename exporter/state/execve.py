@@ -4,9 +4,9 @@ Source: spec/state-tracking.md section 3.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
+from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
 from exporter.events.params import decode_all, split_strings
 from exporter.events.paths import AT_FDCWD, concatenate, with_slash, working_directory
@@ -26,16 +26,6 @@ _KEPT_FLAGS = int(
 _NEW_FLAGS = int(ThreadFlags.ACTIVE | _NAME_CHANGED)
 _WRITABLE, _UPPER = _FLAGS["EXE_WRITABLE"], _FLAGS["EXE_UPPER_LAYER"]
 _LOWER, _MEMFD = _FLAGS["EXE_LOWER_LAYER"], _FLAGS["EXE_FROM_MEMFD"]
-
-
-@lru_cache(maxsize=1024)
-def parse_cgroups(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """(subsystem, path) pairs of a cgroups parameter, `name=path` strings.
-
-    Remembered, because processes come by the thousand and cgroups by the dozen.
-    """
-    pairs = (item.partition(b"=") for item in split_strings(data))
-    return tuple((name, path) for name, _, path in pairs)
 
 
 def on_execve(tables: Tables, event: Event) -> None:
@@ -120,8 +110,10 @@ def _set_image_facts(values: list[Any], thread: Thread) -> None:
         thread.exe_ino_ctime_ns = values[24]
     if values[25] is not None:
         thread.exe_ino_mtime_ns = values[25]
-    ctime = thread.exe_ino_ctime_ns
-    if thread.clone_ts_ns and ctime:
+    ctime = values[24]
+    if ctime is None:
+        return
+    if thread.clone_ts_ns:
         thread.ctime_duration_proc_start_ns = thread.clone_ts_ns - ctime
     if thread.pidns_init_start_ts_ns and ctime > thread.pidns_init_start_ts_ns:
         thread.ctime_duration_pidns_start_ns = ctime - thread.pidns_init_start_ts_ns
@@ -143,8 +135,8 @@ def _path_from_enter(tables: Tables, event: Event) -> bytes:
     if dirfd == AT_FDCWD:
         base = working_directory(event)
     else:
-        main = None if event.thread is None else event.host.leader(event.thread)
-        fd = None if main is None else main.fds.get(dirfd)
+        thread = event.thread
+        fd = None if thread is None else event.host.descriptors(thread).get(dirfd)
         if fd is None:
             return b"<NA>"
         if not path and flags & _AT_EMPTY_PATH:

@@ -134,11 +134,14 @@ def _plain(kind: FdType, flags_name: str = "", cloexec: int = 0) -> Handler:
 def on_memfd_create(tables: Tables, event: Event) -> None:
     """memfd_create: the name is the argument as given."""
     number, name = event.param(0), event.param(1)
-    if number is None or number < 0:
+    if number is None:
+        return
+    if number < 0:
+        # The reference engine shows a failed call as a descriptor of this number and no kind.
+        tables.add_fd(event, number, Fd(type=FdType.UNKNOWN))
         return
     flags = event.param(2) or 0
-    name = b"" if name is None else name
-    fd = Fd(type=FdType.MEMFD, name=name, name_raw=name, openflags=flags)
+    fd = Fd(type=FdType.MEMFD, name=b"" if name is None else name, openflags=flags)
     fd.is_cloexec = bool(flags & 1)
     tables.add_fd(event, number, fd)
 
@@ -159,8 +162,7 @@ def on_pidfd_getfd(tables: Tables, event: Event) -> None:
         return
     through = tables.find_fd(event, pidfd)
     other = None if through is None else tables.host.threads.get(through.pid)
-    main = None if other is None else tables.leader(other)
-    original = None if main is None else main.fds.get(target)
+    original = None if other is None else tables.host.descriptors(other).get(target)
     if original is None:
         original = tables.find_fd(event, number)
     if original is not None:
@@ -223,13 +225,13 @@ def on_close_range(tables: Tables, event: Event) -> None:
     first, last = event.param(1), event.param(2)
     if event.param(0) != 0 or first is None or last is None or event.thread is None:
         return
-    main = tables.leader(event.thread)
-    if main is None or not tables.keep_fds:
+    if not tables.keep_fds:
         return
-    numbers = [number for number in main.fds if first <= number <= last]
+    fds = tables.host.descriptors(event.thread)
+    numbers = [number for number in fds if first <= number <= last]
     if (event.param(3) or 0) & _CLOSE_RANGE_CLOEXEC:
         for number in numbers:
-            main.fds[number].is_cloexec = True
+            fds[number].is_cloexec = True
     else:
         for number in numbers:
             tables.drop_fd(event, number)

@@ -89,21 +89,20 @@ def on_memory(_tables: Tables, event: Event) -> None:
             setattr(thread, name, value)
 
 
-def on_switch(_tables: Tables, event: Event) -> None:
-    """A scheduler switch tells page faults and memory."""
+def on_switch(tables: Tables, event: Event) -> None:
+    """A scheduler switch tells page faults of the thread and memory of the process."""
     thread = event.thread
     if thread is None:
         return
-    for index, name in (
-        (1, "pfmajor"),
-        (2, "pfminor"),
-        (3, "vmsize_kb"),
-        (4, "vmrss_kb"),
-        (5, "vmswap_kb"),
-    ):
+    thread.pfmajor = event.param(1) or thread.pfmajor
+    thread.pfminor = event.param(2) or thread.pfminor
+    main = tables.leader(thread)
+    if main is None:
+        return
+    for index, name in ((3, "vmsize_kb"), (4, "vmrss_kb"), (5, "vmswap_kb")):
         value = event.param(index)
         if value is not None:
-            setattr(thread, name, value)
+            setattr(main, name, value)
 
 
 MEMORY_EVENTS = frozenset({

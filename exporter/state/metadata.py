@@ -108,24 +108,24 @@ def _mount(data: dict[str, Any]) -> Mount:
     )
 
 
-def _store(tables: Tables, text: bytes | None) -> None:
-    container = None if text is None else parse_container(text)
+def _store(tables: Tables, event: Event, text: bytes | None) -> None:
+    container = event.container = None if text is None else parse_container(text)
     if container is not None:
         tables.host.containers[container.id] = container
 
 
 def on_container(tables: Tables, event: Event) -> None:
     """A container's metadata."""
-    _store(tables, event.param(0))
+    _store(tables, event, event.param(0))
 
 
 def on_async(tables: Tables, event: Event) -> None:
     """An asynchronous event: a container came or went."""
     name, data = event.param(1), event.param(2)
     if name == b"container":
-        _store(tables, data)
+        _store(tables, event, data)
     elif name == b"container_removed" and data is not None:
-        container = parse_container(data)
+        container = event.container = parse_container(data)
         if container is not None:
             # The rules still see the container on the event that ends it.
             tables.deferred.append(lambda: _remove(tables, container.id))

@@ -251,21 +251,27 @@ def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
         value: SocketTuple | None = event.param(tuple_index)
         fd = event.fd
         if fd is None:
-            if value is None or value.family not in {AF_INET, AF_INET6} or event.fd_num < 0:
+            # Only what is sent shows a socket that was not seen to be made.
+            if incoming or value is None or value.family not in {AF_INET, AF_INET6}:
+                return
+            if event.fd_num < 0:
                 return
             fd = Fd(type=FAMILY_TYPES[value.family], l4=L4Proto.UDP)
             tables.add_fd(event, event.fd_num, fd)
-        if fd.type in IP_TYPES:
+        if fd.type in _CONNECTIONS:
             fd.is_connected = True
         if value is None or not value.is_valid or (fd.name and fd.l4 == L4Proto.TCP):
             return
         if not _update(tables, fd, value):
             return
         if fd.type == FdType.UNIX:
+            fd.name = tuple_text(value)
             return
         if fd.role == Role.NONE:
-            fd.role = Role.SERVER if incoming else Role.CLIENT
-        elif fd.role == (Role.CLIENT if incoming else Role.SERVER):
+            # A quirk of the reference engine: who meets an IPv6 peer first is its client.
+            is_server = incoming and fd.type == FdType.IPV4
+            fd.role = Role.SERVER if is_server else Role.CLIENT
+        if fd.role == (Role.CLIENT if incoming else Role.SERVER):
             # The tuple goes from sender to receiver; entries go from client to server.
             swap_ends(fd)
         rename(fd)
@@ -278,7 +284,7 @@ def _update(tables: Tables, fd: Fd, value: SocketTuple) -> bool:
     if value.family == AF_UNIX:
         if fd.type != FdType.UNIX:
             return False
-        fd.unix_source, fd.unix_dest, fd.name = value.unix_source, value.unix_dest, value.path
+        fd.unix_source, fd.unix_dest = value.unix_source, value.unix_dest
         return True
     if value.family not in {AF_INET, AF_INET6}:
         return False
@@ -308,7 +314,7 @@ def _update(tables: Tables, fd: Fd, value: SocketTuple) -> bool:
 def _mark_connected(_tables: Tables, event: Event) -> None:
     """Any read or write that succeeded shows that an ip socket is connected."""
     result, fd = event.param(0), event.fd
-    if fd is not None and fd.type in IP_TYPES and result is not None and result >= 0:
+    if fd is not None and fd.type in _CONNECTIONS and result is not None and result >= 0:
         fd.is_connected = True
 
 

@@ -31,6 +31,7 @@ PURGE_INTERVAL_NS = 300 * 1_000_000_000
 
 _CONCERNS = (clone, execve, procexit, files, sockets, ids, cwd, metadata)
 
+# Events that no thread made; fields still look their tid up.
 _META = frozenset({
     "PPME_CONTAINER_E", "PPME_CONTAINER_JSON_E", "PPME_CONTAINER_JSON_2_E", "PPME_USER_ADDED_E",
     "PPME_USER_DELETED_E", "PPME_GROUP_ADDED_E", "PPME_GROUP_DELETED_E", "PPME_PLUGINEVENT_E",
@@ -77,6 +78,7 @@ class _Plan(Struct, gc=False):
     has_result: bool
     fd_index: int
     is_meta: bool
+    is_unowned: bool
     is_enter: bool
     is_clone: bool
     is_lookup_only: bool
@@ -201,7 +203,7 @@ class State:
                 event.thread = lives.child_of(event, live)
             else:
                 event.thread = lives.thread_of(event, live)
-        elif plan.is_meta:
+        elif plan.is_unowned:
             event.thread = self.host.threads.get(event.tid)
         else:
             event.thread = self._thread(event, plan)
@@ -315,7 +317,8 @@ def _plans() -> list[_Plan]:
             handler=by_id.get(event.id),
             has_result=_has_result(event),
             fd_index=_fd_index(event),
-            is_meta=event.id in _META,
+            is_meta="EC_METAEVENT" in event.categories,
+            is_unowned=event.id in _META or "EF_SKIPPARSERESET" in event.flags,
             is_enter=event.id in _ENTERS,
             is_clone=event.id in _CLONES,
             is_lookup_only=event.id in _CLONES or event.id in _LOOKUP_ONLY,

@@ -157,25 +157,17 @@ class Tables:
 
     def add_fd(self, event: Event, number: int, fd: Fd) -> None:
         """The event made descriptor `number`; it becomes the event's descriptor."""
+        if self.keep_fds and event.thread is not None:
+            self.host.descriptors(event.thread)[number] = fd
         event.fd_num = number
         event.fd = fd
-        self.store_fd(event, number, fd)
-
-    def store_fd(self, event: Event, number: int, fd: Fd) -> None:
-        """Keep a descriptor of the event's process, where descriptors are kept."""
-        if not self.keep_fds or event.thread is None:
-            return
-        main = self.host.leader(event.thread)
-        if main is not None:
-            main.fds[number] = fd
 
     def drop_fd(self, event: Event, number: int) -> None:
         """Forget a descriptor of the event's process after the rules have seen the event."""
         if not self.keep_fds or event.thread is None:
             return
-        main = self.host.leader(event.thread)
-        if main is not None:
-            self.deferred.append(lambda: _discard(main, number))
+        fds = self.host.descriptors(event.thread)
+        self.deferred.append(lambda: _discard(fds, number))
 
     def find_fd(self, event: Event, number: int) -> Fd | None:
         """What is known of a descriptor of the event's process."""
@@ -193,8 +185,8 @@ class Tables:
         return None
 
 
-def _discard(thread: Thread, number: int) -> None:
-    thread.fds.pop(number, None)
+def _discard(fds: dict[int, Fd], number: int) -> None:
+    fds.pop(number, None)
 
 
 def copy_fds(source: Thread) -> dict[int, Fd]:

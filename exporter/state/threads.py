@@ -6,11 +6,14 @@ Writes `Host.threads`, which rules read. Source: spec/state-tracking.md sections
 from msgspec import Struct
 
 from exporter.events.host import Host
+from exporter.events.table import load_event_table
 from exporter.events.thread import Thread
 from exporter.state.counters import StateCounters
 
 MAX_THREADS = 262_144
 """New threads are dropped (and counted) when the table holds this many."""
+
+_CHILD_IN_PIDNS = dict(load_event_table().value_tables["clone_flags"])["CLONE_CHILD_IN_PIDNS"]
 
 _MAX_ANCESTORS = 1024
 """Bound of walks upwards; damaged captures can hold cycles."""
@@ -212,4 +215,4 @@ class ThreadTable:
 
 def _in_pid_namespace(thread: Thread) -> bool:
     """Whether the thread lives in a pid namespace below the initial one, as far as is known."""
-    return thread.tid != thread.vtid
+    return thread.tid != thread.vtid or thread.flags & _CHILD_IN_PIDNS != 0

@@ -8,6 +8,7 @@ from exporter.events.params import SocketAddress, SocketTuple
 A = b"\x0a\0\0\x01"
 B = b"\x0a\0\0\x02"
 A6 = bytes(15) + b"\x01"
+B6 = bytes(15) + b"\x02"
 TCP = {"type": 1, "proto": 6, "flags": 0}
 UDP = {"type": 2, "proto": 0, "flags": 0}
 
@@ -289,3 +290,57 @@ def test_unknown_descriptors_are_counted(process):
 
     assert (event.fd, event.fd_num) == (None, 55)
     assert process.state.counters.fd_unknown == 1
+
+
+def test_unix_traffic_names_both_ends(process):
+    """A unix socket is named by the tuple of its last datagram, not by the path alone."""
+    process("socket", 10, fd=3, domain=1, type=2, proto=0, flags=0)
+
+    fd = process(
+        "sendto", 10, res=5, fd=3, size=5,
+        tuple=SocketTuple(1, unix_source=0xA, unix_dest=0xB, path=b"/dev/log"),
+    ).fd  # fmt: skip
+
+    assert (fd.name, fd.unix_source, fd.unix_dest) == (b"a->b /dev/log", 10, 11)
+    assert not fd.is_connected
+
+
+def test_the_first_ipv6_datagram_makes_a_client(process):
+    """IPv4 peers that speak first are clients of ours; with IPv6 we are theirs (a quirk)."""
+    process("socket", 10, fd=3, domain=10, type=2, proto=0, flags=0)
+
+    fd = process("recvfrom", 10, res=5, fd=3, size=5, tuple=SocketTuple(10, B6, 999, A6, 53)).fd
+
+    assert (fd.role, fd.sip, fd.sport, fd.dip, fd.dport) == (Role.CLIENT, A6, 53, B6, 999)
+
+
+def test_what_is_received_on_an_unknown_socket_makes_none(process):
+    """Only what is sent shows a socket nobody was seen to make."""
+    event = process("recvfrom", 10, res=5, fd=9, size=5, tuple=SocketTuple(2, A, 9, B, 53))
+
+    assert (event.fd, event.fd_num, fds(process)) == (None, 9, {})
+
+
+def test_processes_only_known_by_events_have_descriptors(captured):
+    """A tid that no list and no clone told of keeps a table of its own, which close empties."""
+    captured("socket", 77, fd=3, domain=2, type=1, proto=6, flags=0)
+
+    assert captured("read", 77, res=1, fd=3, size=1).fd.type == FdType.IPV4
+    captured("close", 77, res=0, fd=3)
+    assert captured.thread(77).fds == {}
+
+
+def test_threads_of_an_unknown_leader_have_none(captured):
+    """A thread that shares the descriptors of a leader nobody knows of finds nothing."""
+    captured("socket", 77, fd=3, domain=2, type=1, proto=6, flags=0)
+    captured.thread(77).pid = 70
+    captured.thread(77).flags = 1
+
+    assert captured("read", 77, res=1, fd=3, size=1).fd is None
+
+
+def test_a_failed_memfd_shows_its_error_as_number(process):
+    """memfd_create alone does so."""
+    event = process("memfd_create", 10, fd=-22, name=b"x", flags=0)
+
+    assert (event.fd_num, event.fd.type, event.fd.name) == (-22, FdType.UNKNOWN, b"")

@@ -332,3 +332,45 @@ def test_exec_keeps_who_is_the_main_thread(captured):
     assert flags & ThreadFlags.PIPE_SRC
     assert flags & ThreadFlags.ACTIVE
     assert not flags & FLAGS["CLONE_VM"]
+
+
+def test_a_switch_tells_memory_of_the_process(captured):
+    """Page faults are the thread's own, memory is the leader's."""
+    captured.execve(10)
+    captured("clone", 10, res=11, tid=10, pid=10, ptid=1, vtid=10, vpid=10, flags=8192, exe=b"x")
+    captured("PPME_SCHEDSWITCH_6_E", 11, pgft_maj=5, pgft_min=6, vm_size=7, vm_rss=8, vm_swap=9)
+
+    main, own = captured.thread(10), captured.thread(11)
+    assert (own.pfmajor, own.pfminor, main.pfmajor) == (5, 6, 0)
+    assert (main.vmsize_kb, main.vmrss_kb, main.vmswap_kb) == (7, 8, 9)
+
+
+def test_an_unreadable_directory_is_a_word(captured):
+    """The state takes a path that could not be read as the text of missing values."""
+    captured.execve(10)
+    captured("chdir", 10, res=0, path=b"/srv")
+    captured("chdir", 10, res=0)
+
+    assert captured.thread(10).cwd == b"/srv/<NA>/"
+
+
+def test_events_nobody_made_leave_no_thread(captured):
+    """Drops, notices and the like find a thread but never make one; nor do they start the clock."""
+    captured.execve(10)
+    captured.state.host.first_ts_ns = 0
+
+    assert captured("PPME_DROP_E", 99, ratio=1).thread is None
+    assert captured("PPME_PROCINFO_E", 10, cpu_usr=1, cpu_sys=2).thread is captured.thread(10)
+    assert captured.thread(99) is None
+    assert captured.state.host.first_ts_ns == 0
+
+
+def test_start_of_a_process_against_its_program(captured):
+    """Start minus ctime is told by every exec that tells a ctime."""
+    captured.fork(10, 20)
+    captured.execve(20, exe_ino_ctime=5)
+    started = captured.thread(20).clone_ts_ns
+
+    assert captured.thread(20).ctime_duration_proc_start_ns == started - 5
+    captured.execve(20)
+    assert captured.thread(20).ctime_duration_proc_start_ns == started - 5

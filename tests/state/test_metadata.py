@@ -113,3 +113,14 @@ def test_users_and_groups_are_told(captured):
     captured("PPME_GROUP_DELETED_E", 5, gid=8, container_id=b"")
 
     assert (host.users, host.groups) == ({}, {})
+
+
+def test_events_are_about_the_container_they_tell(captured):
+    """Fields of an event that adds or removes a container describe it, though no thread made it."""
+    text = b'{"container":{"id":"3ad7b26ded6d","name":"web","type":0}}\0'
+    added = captured.seen("PPME_ASYNCEVENT_E", -1, name=b"container", data=text)
+    removed = captured.seen("PPME_ASYNCEVENT_E", -1, name=b"container_removed", data=text)
+    other = captured.seen("PPME_ASYNCEVENT_E", -1, name=b"container", data=b"{}\0")
+
+    assert (added.container.name, removed.container.id) == (b"web", b"3ad7b26ded6d")
+    assert other.container is None

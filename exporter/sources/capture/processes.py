@@ -4,6 +4,7 @@ Source: spec/scap-format.md sections 7 and 8.
 """
 
 from exporter.events.addresses import ip_text
+from exporter.events.cgroups import parse_cgroups
 from exporter.events.fd import Fd, FdType, L4Proto
 from exporter.events.params import split_strings
 from exporter.events.paths import with_slash
@@ -129,10 +130,7 @@ def _read_thread(block: Block, version: int) -> Thread:
     env = block.text(_MAX_STRINGS, "env") if version >= 3 else b""
     if version >= 4:
         thread.vtid, thread.vpid = block.s64(), block.s64()
-        pairs = (
-            item.partition(b"=") for item in split_strings(block.text(_MAX_STRINGS, "cgroups"))
-        )
-        thread.cgroups = tuple((name, path) for name, _, path in pairs)
+        thread.cgroups = parse_cgroups(block.text(_MAX_STRINGS, "cgroups"))
     if version >= 5:
         thread.root = block.text(_MAX_TEXT, "root directory")
     if thread.is_main:
