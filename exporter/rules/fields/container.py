@@ -44,12 +44,19 @@ _TYPE_NAMES: Mapping[ContainerType, bytes] = {
 
 
 def _id(event: Event) -> bytes | None:
+    if event.container is not None:
+        return event.container.id
     thread = event.thread
     return None if thread is None else thread.container_id or HOST
 
 
 def container_of(event: Event) -> Container | None:
-    """Metadata of the container of the event's thread; None on the host and while unknown."""
+    """Metadata of the container of the event's thread; None on the host and while unknown.
+
+    Events that tell of a container are about that one.
+    """
+    if event.container is not None:
+        return event.container
     thread = event.thread
     if thread is None or not thread.container_id:
         return None
@@ -67,7 +74,7 @@ def of_container(read: Callable[[Container], Any]) -> Reader:
 
 
 def _is_on_host(event: Event) -> bool:
-    return event.thread is not None and not event.thread.container_id
+    return event.container is None and event.thread is not None and not event.thread.container_id
 
 
 def _host_or(read: Callable[[Container], bytes]) -> Reader:

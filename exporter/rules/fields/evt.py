@@ -33,7 +33,9 @@ from exporter.rules.fields.generic import ASYNC_ID, async_name, local_time
 _GENERIC_IDS = frozenset({"PPME_GENERIC_E", "PPME_GENERIC_X"})
 _FILE_TYPES = frozenset({FdType.FILE, FdType.FILE_V2, FdType.DIRECTORY})
 _INET_TYPES = frozenset({FdType.IPV4, FdType.IPV6, FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
-_IPC_TYPES = frozenset({FdType.PIPE, FdType.UNIX})
+_IPC_TYPES = frozenset({
+    FdType.PIPE, FdType.UNIX, FdType.EVENT, FdType.SIGNALFD, FdType.INOTIFY,
+})  # fmt: skip
 _IO_CATEGORIES = frozenset({"EC_IO_BASE", "EC_IO_READ", "EC_IO_WRITE", "EC_IO_OTHER"})
 
 # Where flags and mode stand in the parameters of the open family.
@@ -180,7 +182,7 @@ def _bind_argument(arg: Arg) -> Reader:
         index = arg
 
         def read_index(event: Event) -> bytes | None:
-            return arg_text(event, index) if 0 <= index < len(event.type.params) else None
+            return arg_text(event, index) if 0 <= index < len(event.raw) else None
 
         return read_index
     name = str(arg)
@@ -213,9 +215,10 @@ def _bind_path(arg: Arg) -> Reader:
 
     def read(event: Event) -> bytes | None:
         paths = [i for i, param in enumerate(event.type.params) if param.type == "FSRELPATH"]
-        if place >= len(paths) or (arg == "src" and len(paths) < 2):
+        if not paths:
             return None
-        index = paths[place]
+        # Calls with one path show it whatever the suffix says.
+        index = paths[min(place, len(paths) - 1)]
         path = event.param(index)
         if path is None:
             return None
@@ -233,10 +236,16 @@ def _no_buffer(event_type: EventType) -> object:
     return UNKNOWN if "data" in event_type.param_index else None
 
 
+def _category_word(event_type: EventType) -> bytes:
+    word = event_type.categories[-1].removeprefix("EC_")
+    # The one word that the reference engine writes in capitals.
+    return (word if word == "IPC" else word.lower()).encode()
+
+
 def _category(event: Event) -> bytes:
     categories = event.type.categories
     if _IO_CATEGORIES.isdisjoint(categories):
-        return categories[-1].removeprefix("EC_").lower().encode()
+        return _category_word(event.type)
     kind = None if event.fd is None else event.fd.type
     if kind in _FILE_TYPES:
         return b"file"
@@ -249,7 +258,7 @@ def _constant_category(event_type: EventType) -> object:
     categories = event_type.categories
     if not _IO_CATEGORIES.isdisjoint(categories):
         return UNKNOWN
-    return categories[-1].removeprefix("EC_").lower().encode()
+    return _category_word(event_type)
 
 
 def _io_direction(event: Event) -> bytes | None:
@@ -268,7 +277,7 @@ def _is_syslog(event: Event) -> bool:
 
 
 def _transferred(event: Event, *, is_wanted: bool = True) -> int | None:
-    if not is_wanted or event.fd is None or not _is_io(event.type):
+    if not is_wanted or event.fd is None or _IO_CATEGORIES.isdisjoint(event.type.categories):
         return None
     value = result(event)
     return value if value is not None and value >= 0 else None

@@ -12,7 +12,7 @@ from exporter.events.event import Event
 from exporter.events.facts import Fact
 from exporter.events.fd import Fd, FdType
 from exporter.events.table import EventType
-from exporter.events.text import type_char
+from exporter.events.text import arg_text, type_char
 from exporter.rules.dns import RESOLVER
 from exporter.rules.fields.fd_facts import (
     CONNECTIONS,
@@ -29,7 +29,6 @@ from exporter.rules.fields.fd_facts import (
     protocol_name,
     remote_end,
     server_end,
-    service_names,
     type_name,
 )
 from exporter.rules.fields.field import (
@@ -49,6 +48,7 @@ from exporter.rules.fields.field import ValueType as T
 
 End = Callable[[Event, Fd], tuple[bytes, int] | None]
 
+_CONNECT = "PPME_SOCKET_CONNECT_X"
 _SLASHES = re.compile(rb"/{2,}")
 _FILE_LIKE = FILES | {FdType.DIRECTORY}
 
@@ -79,6 +79,9 @@ def _name(event: Event) -> bytes | None:
     fd = event.fd
     if not _is_readable(event):
         return None
+    if event.error_code and event.type.id == _CONNECT:
+        # A call that failed shows where it went, if the kernel said so, not what the socket was.
+        return arg_text(event, 1)
     if fd is not None:
         return fd.name
     path = creator_path(event)
@@ -107,7 +110,7 @@ def _directory(event: Event) -> bytes | None:
     fd = event.fd
     if fd is None:
         path = creator_path(event)
-        return None if path is None else directory_of(path[1])
+        return b"/" if path is None else directory_of(path[1])
     if fd.type not in _FILE_LIKE:
         return None
     return fd.name if fd.type is FdType.DIRECTORY else directory_of(fd.name)
@@ -118,7 +121,9 @@ def _file_name(fd: Fd) -> bytes | None:
         return None
     name = fd.name
     at = name.rfind(b"/")
-    return name[at + 1 :] if at >= 0 and name != b"/" else b"/"
+    if at < 0:
+        return b"/"
+    return name[at + 1 :] if at < len(name) - 1 else name
 
 
 def _socket_family(fd: Fd) -> bytes | None:
@@ -156,7 +161,10 @@ def _is_server(event: Event) -> bool | None:
         return None
     if fd.type in LISTENERS:
         return True
-    return fd.type in CONNECTIONS and is_local(event, fd.dip)
+    if fd.type not in CONNECTIONS:
+        return False
+    # A socket without an address has the one of zeros, which the loopback network of IPv6 holds.
+    return is_local(event, fd.dip or bytes(4 if fd.type is FdType.IPV4 else 16))
 
 
 def _client(_event: Event, fd: Fd) -> tuple[bytes, int] | None:
@@ -190,12 +198,16 @@ def port_of(end: End) -> Reader:
 
 
 def protocol_of(end: End) -> Reader:
-    """Reader of the service name (else the number) of the port of one end."""
+    """Reader of the port of one end as text.
+
+    The reference engine shows service names only when it is told to resolve ports, which rule
+    engines never do.
+    """
     port = port_of(end)
 
     def reader(event: Event) -> bytes | None:
         number = port(event)
-        return None if number is None else service_names().get(number, b"%d" % number)
+        return None if number is None else b"%d" % number
 
     return reader
 
@@ -230,18 +242,19 @@ def _nothing(event: Event) -> None:
 
 
 def _types(event: Event) -> tuple[bytes, ...] | None:
-    main = None if event.thread is None else event.host.leader(event.thread)
-    if main is None:
+    thread = event.thread
+    if thread is None:
         return None
-    return tuple(dict.fromkeys(type_name(fd) for fd in main.fds.values())) or None
+    fds = event.host.descriptors(thread).values()
+    return tuple(dict.fromkeys(type_name(fd) for fd in fds)) or None
 
 
 def _bind_type(arg: Arg) -> Reader:
     number = arg if isinstance(arg, int) else 0
 
     def reader(event: Event) -> tuple[bytes, ...] | None:
-        main = None if event.thread is None else event.host.leader(event.thread)
-        fd = None if main is None else main.fds.get(number)
+        thread = event.thread
+        fd = None if thread is None else event.host.descriptors(thread).get(number)
         return None if fd is None else (type_name(fd),)
 
     return reader
@@ -563,28 +576,28 @@ CLASS = FieldClass(
         Field(
             "fd.cproto",
             T.CHARBUF,
-            "service name or number of the client port",
+            "client port as text",
             protocol_of(_client),
             constant=_no_fd,
         ),
         Field(
             "fd.sproto",
             T.CHARBUF,
-            "service name or number of the server port",
+            "server port as text",
             protocol_of(_server),
             constant=_no_fd,
         ),
         Field(
             "fd.lproto",
             T.CHARBUF,
-            "service name or number of the local port",
+            "local port as text",
             protocol_of(local_end),
             constant=_no_fd,
         ),
         Field(
             "fd.rproto",
             T.CHARBUF,
-            "service name or number of the remote port",
+            "remote port as text",
             protocol_of(remote_end),
             constant=_no_fd,
         ),

@@ -11,6 +11,7 @@ from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.paths import absolute
 from exporter.events.table import EventType, load_event_table
+from exporter.events.text import known_protocol, printable
 
 TYPE_NAMES: Mapping[FdType, bytes] = {
     FdType.FILE: b"file",
@@ -61,6 +62,11 @@ _CREATORS = {
     "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": 3,
 }
 
+_NAMED_BY_TEXT = frozenset({
+    "PPME_SYSCALL_OPEN_X", "PPME_SYSCALL_CREAT_X", "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X",
+})  # fmt: skip
+"""Calls whose failed path is the text of the parameter: an absolute one is not normalised."""
+
 _CHARS_BY_EVENT = {
     "openat": b"f", "openat2": b"f", "creat": b"f",
     "socket": b"4", "accept": b"4", "accept4": b"4",
@@ -81,12 +87,8 @@ def char_of_event(event_type: EventType) -> bytes:
 
 
 def protocol_name(fd: Fd) -> bytes:
-    """The word of fd.l4proto; connections without a role have none (raw sockets do)."""
-    if fd.type in CONNECTIONS:
-        is_known = fd.role is not Role.NONE or fd.l4 is L4Proto.RAW
-    else:
-        is_known = fd.type in LISTENERS
-    return _L4_NAMES.get(fd.l4, b"<NA>") if is_known else b"<NA>"
+    """The word of fd.l4proto."""
+    return _L4_NAMES.get(known_protocol(fd), b"<NA>")
 
 
 def creator_path(event: Event) -> tuple[bytes, bytes] | None:
@@ -95,8 +97,12 @@ def creator_path(event: Event) -> tuple[bytes, bytes] | None:
     if index is None:
         return None
     path = event.param(index)
+    if event.type.id in _NAMED_BY_TEXT:
+        text = b"<NA>" if path is None else printable(path)
+        is_whole = path is None or path[:1] == b"/"
+        return text, text if is_whole else absolute(event, path)
     if path is None:
-        return b"<NA>", b"<NA>"
+        path = b"<NA>"
     return path, absolute(event, path, event.type.params[index].dirfd)
 
 
@@ -169,15 +175,6 @@ def is_local(event: Event, address: bytes) -> bool:
         if own_ip == text:
             return True
     return any(own.address == address for own in host.interfaces)
-
-
-@cache
-def service_names() -> dict[int, bytes]:
-    """Port -> service name of /etc/services (tcp and udp, first name wins)."""
-    names: dict[int, bytes] = {}
-    for port, name, _ in _service_lines():
-        names.setdefault(port, name.encode())
-    return names
 
 
 @cache

@@ -11,7 +11,7 @@ from exporter.events.fd import Fd
 from exporter.events.params import PollFd
 from exporter.events.paths import find_fd
 from exporter.events.table import EventType
-from exporter.rules.fields.fd_facts import client_end, server_end
+from exporter.rules.fields.fd_facts import CONNECTIONS, LISTENERS, own_address
 from exporter.rules.fields.field import UNKNOWN, Field, FieldClass, Reader
 from exporter.rules.fields.field import ValueType as T
 
@@ -30,7 +30,7 @@ def _joined(text: Callable[[int, Fd | None], bytes | None]) -> Reader:
         if items is None or event.thread is None:
             return None
         texts = [text(item.fd, find_fd(event, item.fd)) for item in items]
-        return b",".join([found for found in texts if found is not None])
+        return b",".join([found for found in texts if found is not None]) or None
 
     return reader
 
@@ -39,23 +39,25 @@ def _name(_number: int, fd: Fd | None) -> bytes:
     return b"<NA>" if fd is None or not fd.name else fd.name
 
 
-def _client_ip(_number: int, fd: Fd | None) -> bytes | None:
-    end = None if fd is None else client_end(fd)
-    return None if end is None else ip_text(end[0])
+def _source(fd: Fd | None) -> tuple[bytes, int] | None:
+    """The client's end; lists show it whether or not the socket has a role yet."""
+    return (fd.sip, fd.sport) if fd is not None and fd.type in CONNECTIONS else None
 
 
-def _server_ip(_number: int, fd: Fd | None) -> bytes | None:
-    end = None if fd is None else server_end(fd)
-    return None if end is None else ip_text(end[0])
+def _dest(fd: Fd | None) -> tuple[bytes, int] | None:
+    """The server's end, or what a listening socket is bound to."""
+    if fd is None:
+        return None
+    if fd.type in CONNECTIONS:
+        return fd.dip, fd.dport
+    return own_address(fd) if fd.type in LISTENERS else None
 
 
-def _client_port(_number: int, fd: Fd | None) -> bytes | None:
-    end = None if fd is None else client_end(fd)
-    return None if end is None else b"%d" % end[1]
+def _address(end: tuple[bytes, int] | None) -> bytes | None:
+    return None if end is None else ip_text(end[0]) or b"0.0.0.0"
 
 
-def _server_port(_number: int, fd: Fd | None) -> bytes | None:
-    end = None if fd is None else server_end(fd)
+def _port(end: tuple[bytes, int] | None) -> bytes | None:
     return None if end is None else b"%d" % end[1]
 
 
@@ -82,28 +84,28 @@ CLASS = FieldClass(
             "fdlist.cips",
             T.CHARBUF,
             "poll/ppoll: client addresses",
-            _joined(_client_ip),
+            _joined(lambda _, fd: _address(_source(fd))),
             constant=_no_list,
         ),
         Field(
             "fdlist.sips",
             T.CHARBUF,
             "poll/ppoll: server addresses",
-            _joined(_server_ip),
+            _joined(lambda _, fd: _address(_dest(fd))),
             constant=_no_list,
         ),
         Field(
             "fdlist.cports",
             T.CHARBUF,
             "poll/ppoll: client ports",
-            _joined(_client_port),
+            _joined(lambda _, fd: _port(_source(fd))),
             constant=_no_list,
         ),
         Field(
             "fdlist.sports",
             T.CHARBUF,
             "poll/ppoll: server ports",
-            _joined(_server_port),
+            _joined(lambda _, fd: _port(_dest(fd))),
             constant=_no_list,
         ),
     ),

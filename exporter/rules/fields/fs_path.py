@@ -87,16 +87,10 @@ def _one_of_two(place: int, *, is_raw: bool) -> Reader:
         names = _TWO_PATHS.get(event.type.id)
         if names is None or event.thread is None or _failed(event):
             return None
-        return _argument(event, names[place], is_raw=is_raw or event.type.id in _LITERAL[place])
+        return _argument(event, names[place], is_raw=is_raw)
 
     return reader
 
-
-# The text of a symbolic link is no path yet, and a mounted device need not be one.
-_LITERAL: tuple[frozenset[str], frozenset[str]] = (
-    frozenset(),
-    frozenset({"PPME_SYSCALL_SYMLINK_X", "PPME_SYSCALL_SYMLINKAT_X"}),
-)
 
 CLASS = FieldClass(
     "fs.path",

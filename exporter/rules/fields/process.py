@@ -41,6 +41,7 @@ from exporter.rules.fields.process_facts import (
     environment,
     exe_line,
     fd_count,
+    fd_limit,
     fd_usage,
     host_process_group,
     joined_environments,
@@ -48,6 +49,7 @@ from exporter.rules.fields.process_facts import (
     login_shell,
     of_main,
     of_main_only,
+    of_main_or_own,
     of_thread,
     parent_duration,
     process_group,
@@ -110,7 +112,7 @@ CLASS = FieldClass(
                 "comm of ancestor N (0 = self, 1 = parent); without index: any ancestor (self "
                 "excluded)"
             ),
-            of_thread(lambda t: t.comm),
+            of_main(lambda t: t.comm),
             bind=of_ancestor(lambda t: t.comm),
             each=of_all(lambda t: t.comm),
             compare=Compare.ANCESTOR,
@@ -167,7 +169,7 @@ CLASS = FieldClass(
                 "environment as NAME=value joined by spaces; [NAME] = value of one variable "
                 "(empty text if unset)"
             ),
-            of_main(environment),
+            of_main_or_own(environment),
             bind=bind_variable,
             cost=1000,
             arg=ArgKind.KEY,
@@ -555,7 +557,7 @@ CLASS = FieldClass(
             "proc.fdlimit",
             T.INT64,
             "RLIMIT_NOFILE of the process",
-            of_main(lambda t: t.fdlimit),
+            fd_limit,
             print_as=P.DEC,
         ),
         Field("proc.fdusage", T.DOUBLE, "fdopencount * 100 / fdlimit", fd_usage),

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.events.event import Event
+from exporter.events.fd import Fd
 from exporter.events.paths import working_directory
+from exporter.events.text import printable
 from exporter.events.thread import Thread
 from exporter.rules.fields.ancestors import (
     ancestor,
@@ -44,6 +46,18 @@ def of_thread(read: Callable[[Thread], Any]) -> Reader:
     def reader(event: Event) -> Any:
         thread = event.thread
         return None if thread is None else read(thread)
+
+    return reader
+
+
+def of_main_or_own(read: Callable[[Thread], Any]) -> Reader:
+    """Reader of a fact that the main thread keeps; the thread's own where the main is unknown."""
+
+    def reader(event: Event) -> Any:
+        thread = event.thread
+        if thread is None:
+            return None
+        return read(event.host.leader(thread) or thread)
 
     return reader
 
@@ -85,8 +99,8 @@ def command_line(thread: Thread) -> bytes:
 
 
 def exe_line(thread: Thread) -> bytes:
-    """The argv[0] and the arguments."""
-    return b" ".join((thread.exe, *thread.args))
+    """The argv[0], a blank and the arguments; the blank stands there without any, too."""
+    return thread.exe + b" " + b" ".join(thread.args)
 
 
 def environment(thread: Thread) -> bytes:
@@ -95,11 +109,11 @@ def environment(thread: Thread) -> bytes:
 
 
 def variable(thread: Thread, name: bytes) -> bytes | None:
-    """Value of one environment variable; None when it is not set."""
+    """Value of one environment variable without blanks around it; None when it has none."""
     prefix = name + b"="
     for item in thread.env:
-        if item.startswith(prefix):
-            return item[len(prefix) :]
+        if item.startswith(prefix) and len(item) > len(prefix):
+            return item[len(prefix) :].strip(b" ")
     return None
 
 
@@ -117,7 +131,7 @@ def bind_ancestor_arguments(arg: Arg) -> Reader:
 def bind_variable(arg: Arg) -> Reader:
     """Reader of one environment variable of the process; empty text when it is not set."""
     name = arg if isinstance(arg, bytes) else b""
-    return of_main(lambda t: variable(t, name) or b"")
+    return of_main_or_own(lambda t: variable(t, name) or b"")
 
 
 def _environment_of(event: Event, thread: Thread) -> bytes:
@@ -207,17 +221,30 @@ def parent_duration(event: Event) -> int | None:
 def fd_count(event: Event) -> int | None:
     """Open descriptors of the process."""
     thread = event.thread
-    main = None if thread is None else event.host.leader(thread)
-    return None if main is None else len(main.fds)
+    if thread is None:
+        return None
+    main = event.host.leader(thread)
+    return 0 if main is None else len(main.fds)
+
+
+def fd_limit(event: Event) -> int | None:
+    """Limit of open descriptors of the process; 0 where its main thread is unknown."""
+    thread = event.thread
+    if thread is None:
+        return None
+    main = event.host.leader(thread)
+    return 0 if main is None else main.fdlimit
 
 
 def fd_usage(event: Event) -> float | None:
     """Open descriptors in percent of the limit."""
     thread = event.thread
-    main = None if thread is None else event.host.leader(thread)
+    if thread is None:
+        return None
+    main = event.host.leader(thread)
     if main is None or main.fdlimit <= 0:
-        return None if main is None else 0.0
-    return len(main.fds) * 100.0 / main.fdlimit
+        return 0.0
+    return min(len(main.fds) * 100.0 / main.fdlimit, 100.0)
 
 
 def login_shell(event: Event) -> int | None:
@@ -239,6 +266,8 @@ def thread_count(event: Event) -> int | None:
     if thread is None:
         return None
     pid = thread.pid
+    if pid < 0:
+        return 0
     return sum(1 for other in event.host.threads.values() if other.pid == pid and not other.is_dead)
 
 
@@ -253,10 +282,7 @@ def child_count(event: Event) -> int | None:
 
 def cwd(event: Event) -> bytes | None:
     """Working directory of the process."""
-    thread = event.thread
-    if thread is None or event.host.leader(thread) is None:
-        return None
-    return working_directory(event)
+    return None if event.thread is None else working_directory(event)
 
 
 def cgroups(event: Event) -> bytes | None:
@@ -285,22 +311,21 @@ def bind_cgroup(arg: Arg) -> Reader:
 
 def std_type(number: int) -> Reader:
     """Reader of the type of descriptor 0, 1 or 2."""
-
-    def reader(main: Thread) -> bytes | None:
-        fd = main.fds.get(number)
-        return None if fd is None else type_name(fd)
-
-    return of_main(reader)
+    return _of_descriptor(number, type_name)
 
 
 def std_name(number: int) -> Reader:
     """Reader of the name of descriptor 0, 1 or 2."""
+    return _of_descriptor(number, lambda fd: printable(fd.name))
 
-    def reader(main: Thread) -> bytes | None:
-        fd = main.fds.get(number)
-        return None if fd is None else fd.name
 
-    return of_main(reader)
+def _of_descriptor(number: int, read: Callable[[Fd], bytes]) -> Reader:
+    def reader(event: Event) -> bytes | None:
+        thread = event.thread
+        fd = None if thread is None else event.host.descriptors(thread).get(number)
+        return None if fd is None else read(fd)
+
+    return reader
 
 
 def cpu_share(event: Event) -> float | None:

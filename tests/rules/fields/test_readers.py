@@ -6,7 +6,7 @@ from exporter.events.container import Container, ContainerType, Group, Mount, Us
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.host import Host, Interface
 from exporter.events.params import PollFd
-from exporter.events.thread import UNKNOWN_ID
+from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.rules.fields.catalogue import find_field
 from tests.factories import NOW_NS, make_event, make_thread
 
@@ -216,7 +216,7 @@ SOCKET = {
     "fd.sport": 53,
     "fd.lport": 5,
     "fd.rport": 53,
-    "fd.sproto": b"domain",
+    "fd.sproto": b"53",
     "fd.cproto": b"5",
     "fd.is_server": False,
     "fd.directory": None,
@@ -393,7 +393,7 @@ def test_paths_of_file_system_calls():
 
     names = ("fs.path.source", "fs.path.target", "fs.path.targetraw")
     assert tuple(read(name, renamed) for name in names) == (b"/root/a", b"/c", b"/b/../c")
-    assert tuple(read(name, linked) for name in names) == (b"/root/l", b"../t", b"../t")
+    assert tuple(read(name, linked) for name in names) == (b"/root/l", b"/t", b"../t")
     assert read("fs.path.name", failed) is None
     assert (read("fs.path.name", made), read("fs.path.nameraw", made)) == (b"/root/d", b"d")
 
@@ -498,3 +498,78 @@ def test_containers_without_metadata_have_an_id_only():
     assert read("container.name", event) is None
     assert read("container.privileged", event) is None
     assert read("k8s.pod.uid", event) == b"u-2"
+
+
+def test_failed_connects_name_their_ends():
+    """A connect that failed shows the tuple of the event, not the name of the socket."""
+    fd = Fd(type=FdType.IPV4, name=b"old", role=Role.CLIENT)
+    failed = make_event("connect", fd=fd, fd_num=3, params={"res": -111, "fd": 3})
+    failed.error_code = 111
+    fine = make_event("connect", fd=fd, fd_num=3, params={"res": 0, "fd": 3})
+
+    assert (read("fd.name", failed), read("fd.name", fine)) == (b"NULL", b"old")
+
+
+def test_descriptors_nothing_is_known_of():
+    """The name is empty and the directory its root; nothing else is there."""
+    event = make_event("read", fd=None, fd_num=7, params={"res": 1, "fd": 7})
+
+    names = ("fd.name", "fd.directory", "fd.num", "fd.typechar", "fd.type", "fd.filename")
+    assert tuple(read(name, event) for name in names) == (b"", b"/", 7, b"o", None, None)
+
+
+def test_processes_only_known_by_events():
+    """A placeholder has no main thread: numbers are 0 or -1, texts empty, the directory `./`."""
+    event = make_event("kill", proc=Thread(tid=5), host=Host(threads={5: Thread(tid=5)}))
+
+    expected = {
+        "proc.name": b"<NA>",
+        "proc.exeline": b"<NA> ",
+        "proc.pid": -1,
+        "proc.ppid": None,
+        "proc.cwd": b"./",
+        "proc.env": b"",
+        "proc.env[A]": b"",
+        "proc.fdlimit": 0,
+        "proc.fdopencount": 0,
+        "proc.fdusage": 0.0,
+        "proc.nthreads": 0,
+        "proc.aname": None,
+        "thread.ismain": False,
+    }
+    assert {name: read(name, event) for name in expected} == expected
+
+
+def test_values_of_variables_have_no_blanks_around():
+    """A variable's value is trimmed; one of nothing is as good as none."""
+    thread = make_thread("x", env=("A=  b c ", "AB=1", "E="))
+    event = make_event("kill", proc=thread)
+
+    assert (read("proc.env[A]", event), read("proc.env[E]", event)) == (b"b c", b"")
+    assert read("proc.env", event) == b"A=  b c  AB=1 E="
+
+
+def test_sizes_of_calls_that_work_on_a_descriptor():
+    """Every I/O call with a known descriptor has a size, closing included."""
+    fd = Fd(type=FdType.FILE_V2, name=b"/x")
+    sizes = {
+        name: read("evt.buflen", make_event(name, fd=fd, fd_num=3, params={"res": 4, "fd": 3}))
+        for name in ("read", "write", "fcntl", "close", "fstat")
+    }
+    assert sizes == {"read": 4, "write": 4, "fcntl": 4, "close": 4, "fstat": None}
+
+
+def test_categories():
+    """The class of the call, for I/O that of the descriptor."""
+
+    def category(name, kind=None):
+        fd = None if kind is None else Fd(type=kind)
+        return read("evt.category", make_event(name, fd=fd, fd_num=3))
+
+    assert category("pipe") == b"IPC"
+    assert category("mmap") == b"memory"
+    assert category("read") == b"unknown"
+    assert category("read", FdType.PIPE) == category("write", FdType.UNIX) == b"ipc"
+    assert category("read", FdType.EVENT) == category("read", FdType.INOTIFY) == b"ipc"
+    assert category("close", FdType.IPV6_LISTEN) == b"net"
+    assert category("readv", FdType.DIRECTORY) == b"file"
