@@ -255,7 +255,7 @@ def test_an_error_at_the_end_keeps_what_came_before(stage):
     assert str(end.error) == "error: cut short at byte 99"
     assert "opened" in stage.lines[0]
     assert stage.lines[1] == "x.scap (not to its end)"
-    assert "not read: 1 events (unknown_type)" in stage.lines
+    assert "not read: 1 event (unknown_type)" in stage.lines
 
 
 def test_the_summary_is_the_last_line_of_json(stage):

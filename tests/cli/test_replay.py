@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.captures.samples import sample_capture
+from tests.captures.writer import Capture, Process
 
 LANNER = [sys.executable, "-m", "exporter"]
 RULES = """
@@ -283,3 +284,96 @@ def test_the_start_imports_no_server_and_no_probe():
 
     assert heavy.isdisjoint(done.stdout.split())
     assert "exporter.sources.probe.probe" not in done.stdout.split()
+
+
+def written(path: Path, *parts: Capture) -> str:
+    """A file with these captures one behind the other."""
+    path.write_bytes(b"".join(part.data() for part in parts))
+    return str(path)
+
+
+def opening(*names: str, comm: str = "cat") -> Capture:
+    """A capture in which one process opens files, each closed again."""
+    capture = Capture().machine("node1").processes(Process(10, comm))
+    for name in names:
+        capture.event("PPME_SYSCALL_OPENAT_2_X", 10, fd=4, dirfd=-100, name=name, flags=1)
+        capture.event("PPME_SYSCALL_CLOSE_X", 10, res=0, fd=4)
+    return capture
+
+
+def test_rules_see_what_the_events_before_made(lanner, tmp_path):
+    """The name of a closed descriptor comes from the open, whether the rules look at it or not."""
+    rules = tmp_path / "close.yaml"
+    rules.write_text(
+        "- rule: R\n  desc: d\n  condition: evt.type = close and proc.name = cat\n"
+        "  output: closed %fd.name of %proc.exepath\n  priority: INFO\n"
+    )
+    capture = written(tmp_path / "x.scap", opening("/etc/passwd", "/etc/shadow"))
+    _, out, _ = lanner("replay", capture, "-r", str(rules), "-o", "append_output=[]")
+
+    assert [line.partition("Informational ")[2] for line in out.splitlines()] == [
+        "closed /etc/passwd of /usr/bin/cat",
+        "closed /etc/shadow of /usr/bin/cat",
+    ]
+
+
+def test_captures_behind_one_another_are_apart(lanner, tmp_path):
+    """State and numbers begin anew: another machine, another process of the same id."""
+    capture = written(tmp_path / "x.scap", opening("/a"), opening("/b", "/c", comm="dog"))
+    status, out, err = lanner(
+        "replay", capture, "--fields", "%evt.num %proc.name %evt.type %fd.name"
+    )
+
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "1 cat openat /a", "2 cat close /a",
+        "1 dog openat /b", "2 dog close /b", "3 dog openat /c", "4 dog close /c",
+    ]  # fmt: skip
+
+
+def test_enter_events_of_old_captures_are_hidden(lanner, tmp_path):
+    """They count, update the state and have no line and no alert."""
+    capture = Capture(version=1).processes(Process(10), version=5)
+    capture.event("PPME_SYSCALL_OPEN_E", 10, nparams=0)
+    capture.event("PPME_SYSCALL_OPEN_X", 10, nparams=4, fd=4, name="/etc/shadow", flags=1, mode=0)
+    path = written(tmp_path / "old.scap", capture)
+    _, out, _ = lanner("replay", path, "--fields", "%evt.num %evt.type %fd.name")
+
+    assert out == "2 open /etc/shadow\n"
+
+
+def test_what_cannot_be_read_is_said(lanner, tmp_path):
+    """An event of a newer schema is passed over, counted and told."""
+    capture = opening("/a").raw_event(5000, 10, (b"x",))
+    capture.event("PPME_SYSCALL_CLOSE_X", 10, res=0, fd=4)
+    path = written(tmp_path / "new.scap", capture)
+    status, out, err = lanner("replay", path, "--fields", "%evt.type", "--summary")
+
+    assert status == 0
+    assert out.splitlines()[:3] == ["openat", "close", "close"]
+    assert "not read: 1 event (unknown_type)" in out
+    assert err == "warning: not read: 1 event (unknown_type)\n"
+
+
+def test_the_summary_of_a_damaged_capture(lanner, tmp_path):
+    """Both: what was found until there, and the error."""
+    path = tmp_path / "cut.scap"
+    path.write_bytes(opening("/etc/shadow").data()[:-8])
+    status, out, err = lanner("replay", str(path), "--summary", "--json")
+
+    assert status == 1
+    assert json.loads(out.splitlines()[-1])["summary"]["complete"] is False
+    assert re.fullmatch(rf"error: {re.escape(str(path))}: byte \d+: expecting .*\n", err)
+
+
+def test_the_time_zone_of_text_alerts(lanner, curl, monkeypatch):
+    """Text lines show local time of the event, or UTC when asked for."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        _, out, _ = lanner("replay", curl, "--fields", "%evt.time", "--filter", "evt.num = 797")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert out == "02:35:48.547379676\n"

@@ -19,7 +19,7 @@ from exporter.app.replay.lines import LineWriter
 from exporter.app.replay.options import Console, ReplayEnd, ReplayOptions
 from exporter.app.replay.pace import Pace
 from exporter.app.replay.sources import Recording, ReplaySource, make_source
-from exporter.app.replay.summary import Summary, summary_json, summary_text
+from exporter.app.replay.summary import Summary, losses_text, summary_json, summary_text
 from exporter.app.replay.view import EventFilter, event_lines
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.settings import alert_options, line_options
@@ -272,9 +272,8 @@ class Replay:
 
     def _say_errors(self, pipeline: Pipeline, source: ReplaySource, console: Console) -> None:
         """What could not be read or handled on the way; the rest went on without it."""
-        for (event, reason), count in sorted(source.losses().items()):
-            if count:
-                console.say(f"warning: not read: {count} of {event or 'all events'} ({reason})")
+        for sentence in losses_text(source.losses()):
+            console.say(f"warning: {sentence}")
         count = sum(pipeline.errors.values())
         if count and pipeline.last_error is not None:
             stage, error = pipeline.last_error

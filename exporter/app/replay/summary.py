@@ -4,7 +4,7 @@ Takes alerts with their events, gives tables for people and an object for script
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,9 +120,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield f"{summary.capture}{state}"
     rate = f", {summary.events / summary.seconds:,.0f}/s" if summary.seconds else ""
     yield f"{_counted(summary.events, 'event')} in {summary.seconds:.2f} s{rate}"
-    for (event, reason), count in sorted(summary.losses.items()):
-        if count:
-            yield f"not read: {count:,} {event or 'events'} ({reason})"
+    yield from losses_text(summary.losses)
     if not summary.alerts:
         yield "no alerts"
         return
@@ -148,6 +146,13 @@ def _lines(summary: Summary) -> Iterator[str]:
     )
     if len(most) > _MAX_PROCESSES:
         yield f"and {len(most) - _MAX_PROCESSES:,} more processes"
+
+
+def losses_text(losses: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """One line a reason that has lost something."""
+    for (event, reason), count in sorted(losses.items()):
+        if count:
+            yield f"not read: {_counted(count, f'{event} event'.strip())} ({reason})"
 
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
