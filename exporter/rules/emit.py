@@ -180,6 +180,9 @@ class FunctionEmitter:
     def _test(self, test: Test, known: Known) -> Emitted:
         if is_affix_test(test) and (test.left.key, test.op) in self._guards:
             return self._guarded(test, known)
+        if _is_never(test):
+            # Without its operand in the code, so no local may count as set by it.
+            return Emitted("False", known, known)
         left, name, after = self._operand(test.left, known, is_checked=True)
         if test.right is None:
             return Emitted(self._constant_test(test, left, name), after, after)
@@ -302,6 +305,11 @@ def _is_expensive(test: Test) -> bool:
     return test.op not in _CHEAP or test.left.type in NETWORKS
 
 
+def _is_never(test: Test) -> bool:
+    """Whether no value passes: membership in an empty list, as `proc.name in ()`."""
+    return test.right is None and test.op in {"in", "intersects"} and not test.values
+
+
 def _inline_test(test: Test, left: str, name: str, space: Namespace) -> str | None:
     """The test as an expression; None when a predicate has to do it."""
     kind, op, values = test.left.type, test.op, test.values
@@ -310,7 +318,7 @@ def _inline_test(test: Test, left: str, name: str, space: Namespace) -> str | No
     if test.modifier is not None:
         return _inline_modified(test, left, name)
     if op in {"in", "intersects"}:
-        return f"{left} in {_set_text(values, space)}" if values else "False"
+        return f"{left} in {_set_text(values, space)}"
     value = values[0]
     if op == "=":
         return f"{left} is {value}" if kind is T.BOOL else f"{left} == {value!r}"

@@ -144,6 +144,20 @@ class TestText:
 
         assert "e.num" not in text
 
+    def test_a_test_of_an_empty_list_reads_nothing(self):
+        """What follows it reads the field itself, in this rule and in the next."""
+        ruleset = make_ruleset(
+            "proc.name in () or proc.name = cat",
+            "not proc.name in () and proc.name = cat",
+            match_all=True,
+        )
+        engine = Engine(ruleset)
+
+        found = engine.match(make_event("openat", proc="cat"))
+
+        assert [rule.name for rule in found] == ["rule 0", "rule 1"]
+        assert not engine.rule_errors
+
     def test_prefixes_of_one_field_are_one_call(self):
         """Neighbouring prefix tests become one startswith with a tuple."""
         text = only_function(
