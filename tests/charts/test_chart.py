@@ -173,3 +173,19 @@ def test_app_armor_is_said_the_way_the_cluster_knows() -> None:
     assert old["spec"]["template"]["metadata"]["annotations"][key] == "unconfined"
     (of_new,) = new["spec"]["template"]["spec"]["containers"]
     assert of_new["securityContext"]["appArmorProfile"] == {"type": "Unconfined"}
+
+
+def test_alerts_link_to_where_the_runbooks_are() -> None:
+    """Groups of all files are there, with links below the given address, and the user's own."""
+    groups = only(render("everything"), "PrometheusRule")["spec"]["groups"]
+    links = {
+        rule["annotations"]["runbook_url"].partition("#")[0]
+        for group in groups
+        for rule in group["rules"]
+        if "annotations" in rule
+    }
+
+    assert {group["name"] for group in groups} == {
+        "lanner-security", "lanner-health", "lanner-recording", "team",
+    }  # fmt: skip
+    assert links == {"https://wiki.example.org/lanner"}
