@@ -49,9 +49,10 @@ bench: setup-dev ## speed, latency and footprint, as ratios in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup-dev ## look for input that breaks the rules loader (FUZZ_SECONDS=300)
+fuzz: setup-dev ## look for input that breaks rules loader or capture reader (FUZZ_SECONDS=300 each)
 	@mkdir -p .cache/fuzz
 	$(BIN)/python tests/fuzz/fuzz_rules.py -max_total_time=$(FUZZ_SECONDS) .cache/fuzz
+	$(BIN)/python tests/fuzz/fuzz_captures.py -max_total_time=$(FUZZ_SECONDS) .cache/fuzz-captures
 
 .PHONY: lock
 lock: setup-dev ## resolve dependencies anew into .ci/*.lock
