@@ -317,6 +317,18 @@ def test_rules_see_what_the_events_before_made(lanner, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("condition", [[], ["--filter", "evt.type = close"]])
+def test_lines_see_what_other_events_wrote(lanner, tmp_path, condition):
+    """Memory is told by events that neither the filter nor a rule asks for."""
+    capture = opening("/a")
+    capture.event("PPME_SYSCALL_BRK_4_X", 10, res=1, vm_size=7777, vm_rss=2, vm_swap=0)
+    capture.event("PPME_SYSCALL_CLOSE_X", 10, res=0, fd=9)
+    path = written(tmp_path / "x.scap", capture)
+    _, out, _ = lanner("replay", path, "--fields", "%evt.type %proc.vmsize", *condition)
+
+    assert out.splitlines()[-1] == "close 7777"
+
+
 def test_captures_behind_one_another_are_apart(lanner, tmp_path):
     """State and numbers begin anew: another machine, another process of the same id."""
     capture = written(tmp_path / "x.scap", opening("/a"), opening("/b", "/c", comm="dog"))

@@ -230,9 +230,11 @@ class Replay:
         return self._filter.codes if codes is None else codes & self._filter.codes
 
     def _facts(self) -> frozenset[Fact]:
-        """What rules and filter read of the facts that very many events write."""
-        rules = self._rules.enabled
-        return facts_of(rules) | facts_in((self._options.condition or "",))
+        """What rules, filter and format read of the facts that very many events write."""
+        options = self._options
+        return facts_of(self._rules.enabled) | facts_in(
+            (options.condition or "", options.fields or "")
+        )
 
     def _viewed(self, writer: LineWriter) -> ActiveRules:
         """The rules behind the filter, events printed before them, alerts counted."""
