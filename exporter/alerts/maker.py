@@ -24,8 +24,11 @@ class Format(Protocol):
     def render(self, event: Event) -> str | None:
         """The text; None when a value is missing and the template does not allow that."""
 
-    def fields(self, event: Event) -> Mapping[str, FieldValue]:
+    def fields(self, event: Event) -> dict[str, FieldValue]:
         """Field text -> typed value of every field the template names."""
+
+    def render_with_fields(self, event: Event) -> tuple[str | None, dict[str, FieldValue]]:
+        """Both, for the price of reading each field once."""
 
 
 CompileFormat = Callable[[str, str], Format]
@@ -44,11 +47,13 @@ class RuleFormats(Struct, frozen=True):
     """Compiled templates of one rule; `extra` are key -> template pairs of append_output.
 
     plain: a template of all extra fields that are shown by their typed values, if there are any.
+    tags: in alphabetical order, each once.
     """
 
     output: Format
     plain: Format | None
     extra: tuple[tuple[str, Format], ...]
+    tags: tuple[str, ...]
 
 
 def compile_formats(rule: Rule, compile_format: CompileFormat) -> RuleFormats:
@@ -64,6 +69,7 @@ def compile_formats(rule: Rule, compile_format: CompileFormat) -> RuleFormats:
             for field in rule.extra_fields
             if field.template is not None
         ),
+        tags=tuple(sorted(set(rule.tags))),
     )
 
 
@@ -110,8 +116,8 @@ class AlertMaker:
     def make(self, rule: Rule, event: Event, seq: int) -> Alert:
         """The alert of this match; reads the event and its state, keeps neither."""
         formats = self._formats[rule.index]
-        message = formats.output.render(event) or ""
-        fields = dict(formats.output.fields(event))
+        text, fields = formats.output.render_with_fields(event)
+        message = text or ""
         if formats.plain is not None:
             fields.update(formats.plain.fields(event))
         for key, extra in formats.extra:
@@ -137,7 +143,7 @@ class AlertMaker:
             output=f"{self._time_text(event.ts_ns)}: {rule.priority} {message}",
             output_fields=dict(sorted(fields.items())),
             hostname=self._options.hostname,
-            tags=tuple(sorted(set(rule.tags))),
+            tags=formats.tags,
             k8s_ns_name=namespace,
             k8s_pod_name=pod,
             container=container,

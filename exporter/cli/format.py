@@ -9,9 +9,10 @@ import click
 from exporter.cli.options import source_option
 from exporter.rules.ast import Exists, FieldRef, Transformer
 from exporter.rules.bind import Read
-from exporter.rules.format import FormatError, Token, split_template, uses_of
+from exporter.rules.format import FormatError, Token, split_template
 from exporter.rules.parser import ConditionSyntaxError, parse_condition
 from exporter.rules.printer import print_operand
+from exporter.rules.printing import uses_of
 
 _EPILOG = """\b
 Examples:

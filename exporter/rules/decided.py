@@ -14,8 +14,8 @@ from exporter.rules.ast import And, Check, Exists, Node, Not, Or
 from exporter.rules.bind import Operand, Read, bind_check
 from exporter.rules.event_index import ASYNC_TYPES, SYSCALL, event_types, matched_types
 from exporter.rules.fields.field import FieldUse
-from exporter.rules.format import uses_of
 from exporter.rules.plan import FALSE, TRUE, Plan
+from exporter.rules.printing import uses_of
 
 Decide = Callable[[EventType], bool | None]
 _ASKS_TYPE = frozenset({"evt.type", "syscall.type", "evt.num"})

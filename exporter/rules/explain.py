@@ -15,8 +15,9 @@ from exporter.rules.compiler import CompiledRuleset, EventFunction, compile_rule
 from exporter.rules.decided import always_decided, own_types
 from exporter.rules.event_index import event_names
 from exporter.rules.fields.field import FieldUse
-from exporter.rules.format import compile_format, uses_of
+from exporter.rules.format import compile_format
 from exporter.rules.printer import print_condition
+from exporter.rules.printing import uses_of
 from exporter.rules.ruleset import Rule, Ruleset
 
 _BOUND = re.compile(r"\b(?:f|set)_\d+\b")

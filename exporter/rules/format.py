@@ -4,39 +4,34 @@ Gives the text of alerts and the typed values of their JSON form.
 Source: rule-language.md section 18.
 """
 
-import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from msgspec import Struct
+
 from exporter.errors import RuleError
 from exporter.events.event import Event
-from exporter.events.text import dots
 from exporter.rules.ast import Exists, Transformer
-from exporter.rules.bind import Call, Const, Items, Operand, Read, bind_operand
+from exporter.rules.bind import Operand, Read, bind_operand
 from exporter.rules.conditions import ConditionError
 from exporter.rules.fields.catalogue import UnknownArgumentError, find_field
-from exporter.rules.fields.field import FieldUse, PrintFormat, Reader
-from exporter.rules.fields.field import ValueType as T
-from exporter.rules.net import address_text
+from exporter.rules.fields.field import FieldUse
 from exporter.rules.parser import ConditionSyntaxError, parse_condition
-from exporter.rules.transformers import function_of
-from exporter.rules.values import ADDRESSES, NETWORKS
+from exporter.rules.printing import (
+    RAW_ARGUMENT,
+    Renderer,
+    json_form,
+    text_form,
+    text_reader,
+    uses_of,
+)
 
 MISSING = b"<NA>"
-_MAX_TEXT = 1023
 _MAX_WIDTH = 1 << 16
-_NANOSECOND_FIELDS = frozenset({
-    "evt.time", "evt.time.s", "evt.time.iso8601", "evt.datetime", "evt.datetime.s",
-})  # fmt: skip
-_INTEGER_PREFIXES = ("evt.rawtime", "evt.reltime", "evt.deltatime")
-_TEXT_FORMATS = frozenset({PrintFormat.HEX, PrintFormat.OCT, PrintFormat.PADDED})
-
-_FORMATS = {form.value: form for form in PrintFormat}
-
 _WIDTH = re.compile(r"[0-9]+")
 _NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
 _ARG = re.compile(r"""\[(?:"([^"]*)"|'([^']*)'|([^\]\["'\s]+))\]""")
@@ -44,8 +39,6 @@ _CALL = re.compile(r"[a-z0-9]+\(")
 _CLOSING = re.compile(r"[)\]]")
 _MAX_BRACKETS = 64
 """Brackets that are tried as the end of a transformer call."""
-
-Renderer = Callable[[Event], bytes | None]
 
 
 class FormatError(RuleError):
@@ -73,27 +66,42 @@ class Token:
     end: int
 
 
+class Shown(Struct, frozen=True):
+    """A piece of a template that shows one plain field.
+
+    place: of the field among those of the format. text: prints a present value. width: exact number
+    of characters, None for as many as there are.
+    """
+
+    place: int
+    text: Callable[[Any], bytes]
+    width: int | None
+
+
+Piece = bytes | Shown | Renderer
+"""Literal text, a plain field, or a reader of anything else that a token can name."""
+
+
 class OutputFormat:
     """A compiled template.
 
     template: as written. uses, field_names: the plain fields it reads, each once, in order; those
-    inside transformers included.
+    inside transformers included. prints_missing: whether missing values print as `<NA>` instead of
+    suppressing the whole text.
     """
 
     def __init__(
-        self,
-        template: str,
-        pieces: list[bytes | Renderer],
-        uses: list[FieldUse],
-        *,
-        prints_missing: bool,
+        self, template: str, pieces: list[Piece], uses: list[FieldUse], *, prints_missing: bool
     ) -> None:
         self.template = template
         self.uses = tuple(uses)
         self.field_names = tuple(use.text for use in uses)
+        self.prints_missing = prints_missing
         self._pieces = pieces
-        self._values = [(use.text, _json_reader(use)) for use in uses]
-        self._prints_missing = prints_missing
+        self._reads = [use.read for use in uses]
+        self._json = [(use.text, *json_form(use)) for use in uses]
+        shown = {piece.place for piece in pieces if isinstance(piece, Shown)}
+        self._shown = [(place, use.read) for place, use in enumerate(uses) if place in shown]
 
     def render(self, event: Event) -> str | None:
         """The text for one event; None when a value is missing and the template has no `*`."""
@@ -102,25 +110,49 @@ class OutputFormat:
 
     def render_bytes(self, event: Event) -> bytes | None:
         """Like `render`, with bytes that are no UTF-8 as they came from the kernel."""
+        values: list[Any] = [None] * len(self._reads)
+        for place, read in self._shown:
+            values[place] = read(event)
+        return self._text(event, values)
+
+    def fields(self, event: Event) -> dict[str, Any]:
+        """Field text -> value as JSON shows it: number, bool, str, list, or None when missing."""
+        return self._fields(event, [read(event) for read in self._reads])
+
+    def render_with_fields(self, event: Event) -> tuple[str | None, dict[str, Any]]:
+        """What `render` and `fields` give, with each field read once."""
+        values = [read(event) for read in self._reads]
+        data = self._text(event, values)
+        text = None if data is None else data.decode("utf-8", "replace")
+        return text, self._fields(event, values)
+
+    def _text(self, event: Event, values: Sequence[Any]) -> bytes | None:
         out: list[bytes] = []
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 out.append(piece)
                 continue
-            text = piece(event)
+            if isinstance(piece, Shown):
+                value = values[piece.place]
+                text = None if value is None else piece.text(value)
+                width = piece.width
+            else:
+                text, width = piece(event), None
             if text is None:
-                return None
-            out.append(text)
+                if not self.prints_missing:
+                    return None
+                text = MISSING
+            out.append(text if width is None else text[:width].ljust(width))
         return b"".join(out)
 
-    def fields(self, event: Event) -> dict[str, Any]:
-        """Field text -> value as JSON shows it: number, bool, str, list, or None when missing."""
-        return {name: read(event) for name, read in self._values}
-
-    @property
-    def prints_missing(self) -> bool:
-        """Whether missing values print as `<NA>` instead of suppressing the whole text."""
-        return self._prints_missing
+    def _fields(self, event: Event, values: Sequence[Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for (name, convert, read), value in zip(self._json, values, strict=True):
+            if read is not None:
+                found[name] = read(event)
+            else:
+                found[name] = None if value is None else convert(value)
+        return found
 
 
 def compile_format(
@@ -138,7 +170,7 @@ def compile_format(
     each value.
     """
     prints_missing = template.startswith("*")
-    pieces: list[bytes | Renderer] = []
+    pieces: list[Piece] = []
     uses: dict[str, FieldUse] = {}
     for part in split_template(template, source):
         if isinstance(part, str):
@@ -147,6 +179,12 @@ def compile_format(
         operand = part.operand if rebind is None else rebind(part.operand)
         for use in uses_of(operand):
             uses.setdefault(use.text, use)
+        if isinstance(operand, Read) and operand.use.field.name != RAW_ARGUMENT:
+            text = text_form(operand, is_base64=is_base64)
+            if clean is not None:
+                text = _cleaned_text(text, clean)
+            pieces.append(Shown(list(uses).index(operand.use.text), text, part.width))
+            continue
         renderer = text_reader(operand, is_base64=is_base64)
         if clean is not None:
             renderer = _cleaned(renderer, clean)
@@ -195,6 +233,12 @@ def _finished(renderer: Renderer, width: int | None, *, prints_missing: bool) ->
         return text if width is None else text[:width].ljust(width)
 
     return render
+
+
+def _cleaned_text(
+    text: Callable[[Any], bytes], clean: Callable[[bytes], bytes]
+) -> Callable[[Any], bytes]:
+    return lambda value: clean(text(value))
 
 
 def _cleaned(renderer: Renderer, clean: Callable[[bytes], bytes]) -> Renderer:
@@ -276,139 +320,3 @@ def _longest_call(body: str, start: int, source: str) -> tuple[Operand, int] | N
     if wrong is not None:
         raise FormatError(f"unknown filter: {wrong.message}", wrong.hint)
     return None
-
-
-def uses_of(operand: Operand) -> Iterator[FieldUse]:
-    """The fields that an operand reads, those inside transformers included."""
-    match operand:
-        case Read(use):
-            yield use
-        case Items(parts):
-            for part in parts:
-                yield from uses_of(part)
-        case Call():
-            for part in operand.args:
-                yield from uses_of(part)
-        case Const():
-            return
-
-
-def value_reader(operand: Operand) -> Reader:
-    """Reader of the value of an operand."""
-    match operand:
-        case Read(use):
-            return use.read
-        case Const(value):
-            return lambda _: value
-        case Items(parts):
-            readers = [value_reader(part) for part in parts]
-            return lambda event: tuple([read(event) for read in readers])
-        case Call():
-            function = function_of(operand.name, operand.selector)
-            arguments = [value_reader(arg) for arg in operand.args]
-            return lambda event: function(*[read(event) for read in arguments])
-
-
-def text_reader(operand: Operand, *, is_base64: bool = False) -> Renderer:
-    """Reader of the printed form of an operand; None when the value is missing."""
-    if isinstance(operand, Read) and operand.use.field.name == "evt.rawarg":
-        return _raw_argument_text(operand.use, is_base64=is_base64)
-    read = value_reader(operand)
-    form = operand.use.field.print_as if isinstance(operand, Read) else PrintFormat.NA
-    kind = operand.type
-    if operand.is_list:
-
-        def render_list(event: Event) -> bytes | None:
-            values = read(event)
-            if values is None:
-                return None
-            texts = [value_text(value, kind, form, is_base64=is_base64) for value in values]
-            return (b"(" + b",".join(texts) + b")")[:_MAX_TEXT]
-
-        return render_list
-    if kind in {T.CHARBUF, T.FSPATH, T.FSRELPATH}:
-        return read
-
-    def render(event: Event) -> bytes | None:
-        value = read(event)
-        return None if value is None else value_text(value, kind, form, is_base64=is_base64)
-
-    return render
-
-
-def _raw_argument_form(use: FieldUse, event: Event) -> tuple[T, PrintFormat]:
-    """Type and print format of the event's own parameter, not those the rule was checked with."""
-    param = event.type.params[event.type.param_index[str(use.arg)]]
-    return T(param.type), _FORMATS.get(param.format, PrintFormat.NA)
-
-
-def _raw_argument_text(use: FieldUse, *, is_base64: bool) -> Renderer:
-    def render(event: Event) -> bytes | None:
-        value = use.read(event)
-        if value is None:
-            return None
-        return value_text(value, *_raw_argument_form(use, event), is_base64=is_base64)
-
-    return render
-
-
-def _raw_argument_json(use: FieldUse) -> Reader:
-    def read(event: Event) -> Any:
-        value = use.read(event)
-        return None if value is None else _json_value(value, *_raw_argument_form(use, event))
-
-    return read
-
-
-def value_text(value: Any, kind: T, form: PrintFormat, *, is_base64: bool = False) -> bytes:
-    """Printed form of one present value of a type."""
-    if isinstance(value, bool):
-        return b"true" if value else b"false"
-    if isinstance(value, int):
-        if form is PrintFormat.HEX:
-            return b"%X" % (value & 0xFFFFFFFFFFFFFFFF)
-        if form is PrintFormat.OCT:
-            return b"%o" % (value & 0xFFFFFFFFFFFFFFFF)
-        return b"%09d" % value if form is PrintFormat.PADDED else b"%d" % value
-    if isinstance(value, float):
-        return b"%.1f" % value
-    if kind is T.BYTEBUF:
-        return (base64.b64encode(value) if is_base64 else dots(value))[:_MAX_TEXT]
-    if kind in ADDRESSES:
-        return address_text(value).encode()
-    if kind in NETWORKS:
-        return b"<IPNET>"
-    assert isinstance(value, bytes)
-    return value
-
-
-def _json_reader(use: FieldUse) -> Reader:
-    """Reader of the value of a field as JSON shows it."""
-    name = use.field.name
-    if name in _NANOSECOND_FIELDS:
-        return lambda event: event.ts_ns
-    if name == "evt.rawarg":
-        return _raw_argument_json(use)
-    form = use.field.print_as
-    if name.startswith(_INTEGER_PREFIXES):
-        form = PrintFormat.DEC
-    kind = use.type
-    if use.is_list:
-
-        def read_list(event: Event) -> list[Any] | None:
-            values = use.read(event)
-            return None if values is None else [_json_value(item, kind, form) for item in values]
-
-        return read_list
-
-    def read(event: Event) -> Any:
-        value = use.read(event)
-        return None if value is None else _json_value(value, kind, form)
-
-    return read
-
-
-def _json_value(value: Any, kind: T, form: PrintFormat) -> Any:
-    if isinstance(value, bool | float) or (isinstance(value, int) and form not in _TEXT_FORMATS):
-        return value
-    return value_text(value, kind, form).decode("utf-8", "replace")

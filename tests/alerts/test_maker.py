@@ -34,6 +34,10 @@ class TableFormat:
         """The template itself."""
         return self.template
 
+    def render_with_fields(self, event: Event) -> tuple[str, dict[str, Any]]:
+        """Both."""
+        return self.render(event), self.fields(event)
+
     def fields(self, _event: Event) -> dict[str, Any]:
         """The fields that the template names, as far as the table has them."""
         return {key: value for key, value in VALUES.items() if f"%{key}" in self.template}

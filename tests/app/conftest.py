@@ -101,6 +101,10 @@ class FakeFormat:
         """The template without its star."""
         return self._template.removeprefix("*")
 
+    def render_with_fields(self, event: Event) -> tuple[str, dict[str, object]]:
+        """Both."""
+        return self.render(event), self.fields(event)
+
     def fields(self, event: Event) -> dict[str, object]:
         """Two fields of the event."""
         return {"evt.type": event.type.name, "evt.num": event.num}

@@ -201,3 +201,21 @@ def test_audit_events_render():
     )
 
     assert found == "get me (a,b) me"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "*%proc.name %fd.name %proc.name",
+        "%proc.name %proc.aname[3]",
+        "*%10proc.name|%3fd.num|%tolower(proc.name) %evt.rawarg.flags",
+        "*%evt.time %evt.rawtime %evt.arg.flags %evt.is_io %fd.types %proc.aname[3]",
+        "plain",
+    ],
+)
+def test_text_and_fields_at_once_are_those_apart(template):
+    """One look at the event gives the same text and the same values as two."""
+    event = make_event("openat", fd_name="/Etc/x", params={"fd": 3, "flags": 1, "name": "/Etc/x"})
+    form = compile_format(template, "syscall")
+
+    assert form.render_with_fields(event) == (form.render(event), form.fields(event))

@@ -11,9 +11,9 @@ from exporter.events.event import Event
 from exporter.rules.ast import And, Check, Exists, Node, Not, Or
 from exporter.rules.bind import Operand, Read, bind_check
 from exporter.rules.fields.field import Reader
-from exporter.rules.format import text_reader, value_reader
 from exporter.rules.operators import EvaluationError, Predicate, compare_values, make_predicate
 from exporter.rules.printer import print_condition
+from exporter.rules.printing import text_reader, value_reader
 
 Rebind = Callable[[Operand], Operand]
 _MAX_SHOWN = 120
