@@ -38,6 +38,11 @@ int step_clone(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!s)
 		return 0;
+	if (s->ops & SYSCALL_ONLY_STATE && s->ret) {
+		/* The child's own event tells the same, and more. */
+		s->busy = 0;
+		return 0;
+	}
 	w = start_writer(s, 0);
 	if (s->ops & SYSCALL_CLONE_ARG)
 		flags = s->args[0] & ~(u64)CSIGNAL;

@@ -22,6 +22,9 @@ int hook_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	info = map_lookup(MAP_SYSCALLS, &key);
 	if (!info || !info->code)
 		return 0;
+	/* What failed changed nothing. */
+	if (info->flags & SYSCALL_ONLY_STATE && (s64)ctx->args[1] < 0)
+		return 0;
 	task = bpf_get_current_task();
 	if (!in_scope(task, tgid))
 		return 0;

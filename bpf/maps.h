@@ -56,6 +56,7 @@ struct syscall_info {
 #define SYSCALL_PIPE2 64
 #define SYSCALL_SOCKETPAIR 128
 #define SYSCALL_SET_OPTION 256
+#define SYSCALL_ONLY_STATE (1 << 30) /* no rule looks: leave out what the state has no use for */
 #define SYSCALL_STATE (1 << 31) /* the state follows these events; they are dropped last */
 
 struct event_counters {

@@ -4,6 +4,7 @@
 
 #define PR_SET_NAME 15
 #define PR_GET_NAME 16
+#define PR_SET_CHILD_SUBREAPER 36
 #define PR_GET_CHILD_SUBREAPER 37
 
 #define FSCONFIG_SET_STRING 1
@@ -60,9 +61,14 @@ int step_prctl(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!s)
 		return 0;
+	option = s->args[0];
+	if (s->ops & SYSCALL_ONLY_STATE && option != PR_SET_CHILD_SUBREAPER &&
+	    option != PR_GET_CHILD_SUBREAPER) {
+		s->busy = 0;
+		return 0;
+	}
 	w = start_writer(s, 0);
 	put_u64(&w, s->ret);
-	option = s->args[0];
 	put_u32(&w, option);
 	if (option == PR_SET_NAME || option == PR_GET_NAME) {
 		put_user_string(&w, s->args[1]);

@@ -42,6 +42,7 @@ from exporter.server.stream import StreamOptions
 from exporter.server.versions import COMPATIBLE_VERSION
 from exporter.sources.k8s_audit.inbox import AuditInbox
 from exporter.sources.probe.live_source import ProbeSource
+from exporter.sources.probe.syscalls import STATE_CALLS
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
 
@@ -115,7 +116,9 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         watch=lambda rulesets: (
             None
             if live is None
-            else live.report(frozenset().union(*(calls_for(ruleset) for ruleset in rulesets)))
+            else live.report(
+                frozenset().union(*(calls_for(ruleset) for ruleset in rulesets)), STATE_CALLS
+            )
         ),
         registry=registry_of(config),
         counters=counter_options(config),

@@ -9,7 +9,7 @@ from functools import cache
 from exporter.events.table import event_type, load_event_table, load_syscall_table
 from exporter.rules.event_index import has_too_many_types, syscalls_of
 from exporter.rules.ruleset import Rule, Ruleset
-from exporter.sources.probe.syscalls import CALLS, PROCEXIT, STATE_CALLS, Step
+from exporter.sources.probe.syscalls import CALLS, PROCEXIT, Step
 
 
 @cache
@@ -19,16 +19,16 @@ def _codes() -> dict[str, int]:
 
 
 def calls_for(ruleset: Ruleset) -> frozenset[str]:
-    """Calls that the enabled rules or the state need."""
+    """Calls whose events the enabled rules can match."""
     rules = _live_rules(ruleset)
     codes = {code for rule in rules for code in rule.event_types}
     numbers = syscalls_of(rule.ast for rule in rules)
     named = {call.name for call in load_syscall_table().syscalls if call.sc in numbers}
-    return STATE_CALLS | {
+    return frozenset(
         name
         for name, code in _codes().items()
         if (name in named if CALLS[name].step == Step.NUMBER else code in codes)
-    }
+    )
 
 
 def unreportable(ruleset: Ruleset) -> dict[str, list[str]]:

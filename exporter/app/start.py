@@ -77,7 +77,8 @@ def probe_options(config: Config) -> ProbeOptions:
     section = config.probe
     return ProbeOptions(
         # The rules are not read yet; what they need is added when they are.
-        syscalls=STATE_CALLS,
+        syscalls=frozenset(),
+        followed=STATE_CALLS,
         ring_bytes=1 << (section.ring_size - 1).bit_length(),
         scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
         scope_pid=section.scope_pid or None,

@@ -63,7 +63,7 @@ def _caller_side(tables: Tables, event: Event, child_tid: int) -> None:
             return
         tables.threads.drop(known)
     is_thread = flags & CLONE_THREAD != 0
-    child = _born_of(tables, caller, is_thread=is_thread) if was_valid else Thread(tid=child_tid)
+    child = born_of(tables, caller, is_thread=is_thread) if was_valid else Thread(tid=child_tid)
     child.tid = child.vtid = child_tid
     child.flags = flags | CLONE_FILES if is_thread else flags
     child.pid = child.vpid = caller.pid if is_thread else child_tid
@@ -87,7 +87,7 @@ def _child_side(tables: Tables, event: Event) -> None:
     is_thread = flags & CLONE_THREAD != 0
     template = tables.host.threads.get(event.param(4 if is_thread else 5) or -1)
     if template is not None and template.is_valid:
-        child = _born_of(tables, template, is_thread=is_thread)
+        child = born_of(tables, template, is_thread=is_thread)
         child.tid = event.tid
     else:
         child = Thread(tid=event.tid)
@@ -132,7 +132,7 @@ def _fill_leader(tables: Tables, child: Thread, leader: Thread | None) -> None:
     tables.threads.link(leader)
 
 
-def _born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
+def born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
     """A copy of the thread that made it, without what only an event of its own can tell."""
     child = copy(source)
     child.children = 0

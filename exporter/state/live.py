@@ -7,10 +7,19 @@ cannot tell (image, arguments, environment, cgroup paths), within a bound.
 
 from collections import OrderedDict
 
+from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
 from exporter.events.live import LiveContext
+from exporter.events.params import decode_text, split_strings
 from exporter.events.paths import with_slash
 from exporter.events.thread import Thread
+from exporter.state.clone import (
+    CLONE_CHILD_IN_PIDNS,
+    CLONE_FILES,
+    CLONE_INVERTED,
+    CLONE_NEWPID,
+    born_of,
+)
 from exporter.state.procfs import Procfs
 from exporter.state.tables import Tables
 
@@ -24,6 +33,12 @@ MAX_READS_PER_SECOND = 500
 _MAX_CGROUPS = 4096
 _MAX_MISSING_PARENTS = 32
 """Longest chain of unknown parents that is read at once."""
+
+_FLAGS, _PIDNS_START = 15, 20
+"""Indices of `flags` and `pidns_init_start_ts` in the events of the clone family."""
+
+_IN_PIDNS = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID
+_from_bytes = int.from_bytes
 
 Cgroups = tuple[tuple[bytes, bytes], ...]
 
@@ -65,14 +80,65 @@ class LiveThreads:
             return None
         return thread
 
-    def told(self, event: Event, live: LiveContext) -> None:
-        """An event told image and cgroups of its thread: remember them, fill what it left out."""
+    def born(self, event: Event, live: LiveContext) -> bool:
+        """Make the entry of a new child from its parent's and the event; False if that needs more.
+
+        What on_clone and `told` do with the same event, in a third of the time: every process
+        passes here. tests/integration/test_probe_births.py compares the two.
+        """
+        tid, threads = event.tid, self._threads
+        is_thread = tid != live.pid
+        parent = threads.get(live.pid if is_thread else live.ptid)
+        raw = event.raw
+        if tid in threads or parent is None or not parent.exepath or len(raw) <= _PIDNS_START:
+            return False
+        flags = (event.param(_FLAGS) or 0) | CLONE_INVERTED
+        child = born_of(self.tables, parent, is_thread=is_thread)
+        child.tid, child.pid, child.ptid = tid, live.pid, live.ptid
+        child.vtid, child.vpid = live.vtid, live.vpid
+        child.flags = flags | CLONE_FILES if is_thread else flags
+        child.exe = decode_text(raw[1]) if raw[1] else b"<NA>"
+        child.args = split_strings(raw[2])
+        child.comm = live.comm
+        child.fdlimit = _from_bytes(raw[7], "little", signed=True)
+        child.pfmajor = _from_bytes(raw[8], "little")
+        child.pfminor = _from_bytes(raw[9], "little")
+        child.vmsize_kb = _from_bytes(raw[10], "little")
+        child.vmrss_kb = _from_bytes(raw[11], "little")
+        child.vmswap_kb = _from_bytes(raw[12], "little")
+        child.cgroups = parse_cgroups(raw[14])
+        child.uid, child.gid, child.loginuid = live.uid, live.gid, live.loginuid
+        child.sid, child.pgid, child.vpgid, child.tty = live.sid, live.pgid, live.vpgid, live.tty
+        child.clone_ts_ns = child.seen_ns = event.ts_ns
+        child.start_boottime_ns = live.start_boottime_ns
+        start = self.tables.host.boot_ts_ns
+        if flags & _IN_PIDNS or tid != live.vtid:
+            start += _from_bytes(raw[_PIDNS_START], "little")
+        child.pidns_init_start_ts_ns = start
+        child.mntns, child.cgroup_id = live.mntns, live.cgroup_id
+        if live.cwd is not None:
+            (parent if is_thread else child).cwd = with_slash(live.cwd)
+        event.thread = self.tables.threads.add(child)
+        self.learn_cgroups(live, child.cgroups)
+        if parent.container_id or child.mntns != parent.mntns or child.cgroups != parent.cgroups:
+            self.tables.set_container(child)
+            self.tables.users.ensure(child, event.ts_ns)
+        if live.ptid not in threads:
+            self._parent(child, event.ts_ns)
+        return True
+
+    def told(self, event: Event, live: LiveContext, *, is_new: bool) -> None:
+        """An event told image and cgroups of its thread: remember them, fill what it left out.
+
+        is_new: the entry was made by this event and has not been brought up to date.
+        """
         thread = event.thread
         if thread is None:
             return
         if event.param(0) == 0:
             self.learn_cgroups(live, thread.cgroups)
-            self._refresh(thread, event, live)
+            if is_new:
+                self._refresh(thread, event, live)
             self._parent(thread, event.ts_ns)
             if not thread.exepath:
                 self._read_image(thread, event.ts_ns)

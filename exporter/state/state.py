@@ -198,9 +198,13 @@ class State:
         plan = self._plans[event.type.code]
         live = event.live
         lives = self._live
+        handler = plan.handler
         if live is not None and lives is not None:
             if plan.is_clone and event.param(0) == 0:
-                event.thread = lives.child_of(event, live)
+                if lives.born(event, live):
+                    handler = None
+                else:
+                    event.thread = lives.child_of(event, live)
             else:
                 event.thread = lives.thread_of(event, live)
         elif plan.is_unowned:
@@ -214,9 +218,9 @@ class State:
             if result is not None and result < 0:
                 event.error_code = -result
         name = self._find_fd(event, plan.fd_index) if plan.fd_index >= 0 else b""
-        if plan.handler is not None:
+        if handler is not None:
             try:
-                plan.handler(self.tables, event)
+                handler(self.tables, event)
             except (ValueError, IndexError, TypeError, OverflowError):
                 # A record whose parameters do not fit their type: rules still see the event.
                 self.counters.handler_errors += 1
@@ -224,7 +228,7 @@ class State:
             if fd is not None and fd.name != name:
                 event.fd_name_changed = True
             if plan.tells_image and live is not None and lives is not None:
-                lives.told(event, live)
+                lives.told(event, live, is_new=plan.is_clone)
         if plan.is_enter:
             self._store_enter(event)
         elif self.tables.entered and not plan.keeps_enter:

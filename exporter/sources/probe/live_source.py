@@ -35,10 +35,10 @@ class ProbeSource:
         """Load and attach. Raises ProbeError."""
         self.probe.open()
 
-    def report(self, calls: frozenset[str]) -> None:
-        """From now on report exactly these system calls. Nothing once the source has ended."""
+    def report(self, calls: frozenset[str], followed: frozenset[str] = frozenset()) -> None:
+        """What `Probe.report` does, as long as the source has not ended."""
         if self.probe.is_attached:
-            self.probe.report(calls)
+            self.probe.report(calls, followed)
 
     @property
     def is_ended(self) -> bool:

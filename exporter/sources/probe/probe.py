@@ -25,6 +25,7 @@ from exporter.sources.probe.syscalls import (
     DEFAULT_CALLS,
     EXECVE,
     MAX_NUMBER,
+    ONLY_STATE,
     PROCEXIT,
     STATE,
     STATE_CALLS,
@@ -54,12 +55,14 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
 
     syscalls: names of system calls to report at first (`Probe.report` changes them); None for those
     that change something (DEFAULT_CALLS). Successful execs are reported with execve or execveat.
+    followed: calls whose events are needed beside them, but for the state alone (`Probe.report`).
     procexit: report the end of threads. ring_bytes: size of the ring buffer, a power of two.
     scope_cgroup: directory of the only cgroup subtree to look at. scope_pid: the only process to
     look at, with its descendants.
     """
 
     syscalls: frozenset[str] | None = None
+    followed: frozenset[str] = frozenset()
     procexit: bool = True
     ring_bytes: int = DEFAULT_RING_BYTES
     scope_cgroup: Path | None = None
@@ -103,6 +106,7 @@ class Probe:
         self._ring: ring.Ring | None = None
         self._codes: tuple[int, ...] = ()
         self._reported: frozenset[str] = frozenset()
+        self._followed: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         self.open()
@@ -129,7 +133,7 @@ class Probe:
     def open(self) -> None:
         """Compile, load and attach. Raises ProbeError; nothing stays loaded then."""
         check_kernel(platform.release())
-        wanted = self._native(self._first_calls())
+        wanted = self._native(self._first_calls() | self.options.followed)
         if str(Path("/proc/self/ns/pid").readlink()) != f"pid:[{_INITIAL_PIDNS}]":
             raise ProbeError(
                 "Lanner runs in a pid namespace of its own and could not tell its own events",
@@ -139,10 +143,10 @@ class Probe:
         try:
             self._load(wanted)
             self._fill()
-            self.report(frozenset(wanted))
+            self.report(self._first_calls(), self.options.followed)
             self._ring = ring.Ring(self._maps["events"])
-            for program, tracepoint in self._hooks().items():
-                self._links[kernel.attach(tracepoint, self._programs[program])] = program
+            for program in self._hooks():
+                self._attach(program)
             self._seed_scope()
         except BaseException:
             self.close()
@@ -152,17 +156,17 @@ class Probe:
         chosen = self.options.syscalls
         return DEFAULT_CALLS if chosen is None else chosen
 
-    def _hooks(self) -> dict[str, str]:
-        """Programs to attach -> tracepoint; what would have nothing to do is left out."""
-        hooks = dict(source_text.HOOKS)
+    def _hooks(self) -> list[str]:
+        """Programs to attach; those that would have nothing to do are left out."""
+        idle = set()
         if event_type(EXECVE).code not in self._codes:
-            del hooks["hook_exec"]
+            idle.add("hook_exec")
         if self.options.scope_pid is None:
             if source_text.architecture() == "x86_64":
-                del hooks["hook_fork"]
+                idle.add("hook_fork")
             if not self.options.procexit:
-                del hooks["hook_exit"]
-        return hooks
+                idle.add("hook_exit")
+        return [program for program in source_text.HOOKS if program not in idle]
 
     def _native(self, chosen: frozenset[str]) -> dict[str, int]:
         """These system calls, as far as this architecture has them -> native number."""
@@ -176,23 +180,38 @@ class Probe:
         numbers = native_numbers(source_text.architecture())
         return {name: numbers[name] for name in sorted(chosen) if name in numbers}
 
-    def report(self, calls: frozenset[str]) -> None:
-        """From now on report exactly these system calls; the others' events stay uninterrupted.
+    def report(self, calls: frozenset[str], followed: frozenset[str] = frozenset()) -> None:
+        """From now on report exactly these system calls; events of those that stay go on unbroken.
 
-        Calls that the architecture lacks are passed over. execve and execveat must have been among
-        those of the start. Raises ProbeError for calls that the probe does not know.
+        followed: calls to report beside them as far as the state needs their events: not when they
+        fail, and of clone only the child's side. Calls that the architecture lacks are passed over.
+        Raises ProbeError for calls that the probe does not know.
         """
-        wanted = self._native(calls)
+        wanted = self._native(calls | followed)
         numbers = self._native(frozenset(wanted) | self._reported)
         self._codes = tuple(sorted({*self._codes, *self._codes_of(wanted)}))
-        for name in wanted.keys() - self._reported:
-            # The kernel copies an element while the probe may read it: everything but the code
-            # first, so that an entry is complete once its code says that it is wanted.
-            self._write_call(name, numbers[name], is_wanted=False)
+        self._followed = followed - calls
+        for name in wanted:
+            if name not in self._reported:
+                # The kernel copies an element while the probe may read it: everything but the code
+                # first, so that an entry is complete once its code says that it is wanted.
+                self._write_call(name, numbers[name], is_wanted=False)
             self._write_call(name, numbers[name], is_wanted=True)
         for name in self._reported - wanted.keys():
             self._write_call(name, numbers[name], is_wanted=False)
         self._reported = frozenset(wanted)
+        self._want_exec()
+
+    def _want_exec(self) -> None:
+        """Attach what tells of successful execs, once they are wanted."""
+        if not self._links or event_type(EXECVE).code not in self._codes:
+            return
+        if "hook_exec" not in self._links.values():
+            self._attach("hook_exec")
+
+    def _attach(self, program: str) -> None:
+        link = kernel.attach(source_text.HOOKS[program], self._programs[program])
+        self._links[link] = program
 
     @property
     def reported(self) -> frozenset[str]:
@@ -205,6 +224,8 @@ class Probe:
         flags = numbers_of(name, number) if call.step == Step.NUMBER else call.flags
         if name in STATE_CALLS:
             flags |= STATE
+        if name in self._followed:
+            flags |= ONLY_STATE
         info = _SYSCALL_INFO.pack(
             event.code if is_wanted else 0,
             len(event.params),

@@ -58,6 +58,9 @@ class Step(IntEnum):
 ) = (1 << bit for bit in range(9))  # fmt: skip
 STATE = 1 << 31
 """Flag of every call that the state follows; the probe drops its events last."""
+ONLY_STATE = 1 << 30
+"""Flag of such a call that nobody else looks at: failures and the caller's side of clone are left
+out."""
 
 OPS = {
     "F": 1, "D": 2, "P": 3, "S": 4, "U": 5, "M": 6, "R": 7, "O": 8, "C": 9, "L": 10, "I": 11,
@@ -280,8 +283,8 @@ STATE_CALLS = frozenset({
     "clone", "clone3", "fork", "vfork", "execve", "execveat", "chdir", "fchdir", "chroot", "capset",
     "prctl",
 })  # fmt: skip
-"""Calls that the state follows whatever the rules ask for: processes, their directories, names and
-capabilities. Everything else that it knows travels with each event."""
+"""Calls that the state follows whatever the rules ask for: processes, who inherits their children,
+their directories and capabilities. Everything else that it knows travels with each event."""
 
 _FREQUENT = frozenset({
     "read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "close", "stat",

@@ -119,7 +119,7 @@ def test_steps_reasons_and_call_flags_agree():
         assert numbers[f"REASON_{reason.upper()}"] == index
     for name in (
         "HAS_DIRFD", "OPEN_HOW", "ACCEPT4", "CLONE_ARG", "CLONE3_ARG", "EXECVEAT", "PIPE2",
-        "SOCKETPAIR", "SET_OPTION", "STATE",
+        "SOCKETPAIR", "SET_OPTION", "ONLY_STATE", "STATE",
     ):  # fmt: skip
         assert numbers[f"SYSCALL_{name}"] == getattr(syscalls, name)
     io = defines("syscalls_io.h")
