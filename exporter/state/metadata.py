@@ -128,12 +128,7 @@ def on_async(tables: Tables, event: Event) -> None:
         container = event.container = parse_container(data)
         if container is not None:
             # The rules still see the container on the event that ends it.
-            tables.deferred.append(lambda: _remove(tables, container.id))
-
-
-def _remove(tables: Tables, container: bytes) -> None:
-    tables.host.containers.pop(container, None)
-    tables.users.forget_container(container)
+            tables.deferred.append(lambda: tables.forget_container(container.id))
 
 
 def on_user_added(tables: Tables, event: Event) -> None:

@@ -30,12 +30,7 @@ def on_procexit(tables: Tables, event: Event) -> None:
     tables.entered.pop(event.tid, None)
     tables.deferred.append(partial(tables.threads.remove, thread.tid))
     if thread.container_id and thread.vpid == 1 and thread.vtid == 1 and tables.procfs is not None:
-        tables.deferred.append(partial(_forget_container, tables, thread.container_id))
-
-
-def _forget_container(tables: Tables, container: bytes) -> None:
-    tables.host.containers.pop(container, None)
-    tables.users.forget_container(container)
+        tables.deferred.append(partial(tables.forget_container, thread.container_id))
 
 
 def on_prctl(tables: Tables, event: Event) -> None:

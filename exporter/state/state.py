@@ -22,6 +22,7 @@ from exporter.state.containers import ContainerRule
 from exporter.state.counters import StateCounters
 from exporter.state.interfaces import read_interfaces
 from exporter.state.live import LiveThreads
+from exporter.state.lookups import Lookups
 from exporter.state.procfs import Procfs
 from exporter.state.tables import Handler, Tables
 from exporter.state.users import Users
@@ -92,6 +93,7 @@ class State:
     host: filled and kept up to date. keep_fds: True for captures (descriptors follow from events),
     False for live events (descriptors travel with events, nothing is kept). procfs: where gaps are
     filled from; None for captures. etc: the host's /etc for user names, read only with procfs.
+    lookups: who asks the container runtimes; None for captures.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class State:
         procfs: Procfs | None = None,
         etc: str | Path = "/etc",
         counters: StateCounters | None = None,
+        lookups: Lookups | None = None,
     ) -> None:
         self.host = host
         self.counters = counters if counters is not None else StateCounters()
@@ -111,6 +114,7 @@ class State:
         proc_root = procfs.root if procfs is not None else ""
         self.users = Users(host, self.counters, etc, proc_root)
         self.keep_fds = keep_fds
+        self._lookups = lookups
         self.tables = self._new_tables()
         self._live = None if procfs is None else LiveThreads(self.tables, procfs)
         self._plans = _plans()
@@ -125,6 +129,7 @@ class State:
             procfs=self.procfs,
             users=self.users,
             rule=ContainerRule(),
+            lookups=self._lookups,
         )
 
     def reset(self) -> None:
@@ -193,8 +198,15 @@ class State:
             if (plan.handler is not None and event.id not in spared) or plan.is_enter
         )
 
+    def take_arrivals(self) -> None:
+        """Take in what the container runtimes told; for the hot thread, between two events."""
+        if self._lookups is not None:
+            self.tables.take_arrivals(self._lookups)
+
     def before(self, event: Event) -> None:
         """Take the event in and say what it is about. Never raises for odd contents."""
+        if self._lookups is not None and self._lookups.arrived:
+            self.tables.take_arrivals(self._lookups)
         plan = self._plans[event.type.code]
         live = event.live
         lives = self._live

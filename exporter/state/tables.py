@@ -19,6 +19,7 @@ from exporter.events.paths import find_fd
 from exporter.events.thread import Thread
 from exporter.state.containers import ContainerRule
 from exporter.state.counters import StateCounters
+from exporter.state.lookups import Gone, Lookups
 from exporter.state.procfs import Procfs
 from exporter.state.threads import ThreadTable
 from exporter.state.users import Users
@@ -50,6 +51,7 @@ class Tables:
         procfs: Procfs | None,
         users: Users,
         rule: ContainerRule,
+        lookups: Lookups | None = None,
     ) -> None:
         self.host = host
         self.counters = counters
@@ -57,6 +59,7 @@ class Tables:
         self.procfs = procfs
         self.users = users
         self.rule = rule
+        self.lookups = lookups
         self.threads = ThreadTable(host, counters, keep_unknown_parents=procfs is not None)
         self.deferred: list[Callable[[], None]] = []
         """Deletions decided by the handlers, done once the rules have seen the event."""
@@ -100,8 +103,35 @@ class Tables:
         thread.container_id = container
         thread.pod_uid = pod
         thread.category = self._category(thread) if container else ""
-        if kind in _SELF_DESCRIBED and container not in self.host.containers:
-            self.host.containers[container] = Container(id=container, type=kind)
+        if container and container not in self.host.containers:
+            if kind in _SELF_DESCRIBED:
+                self.host.containers[container] = Container(id=container, type=kind)
+            elif self.lookups is not None:
+                self.lookups.want(container)
+
+    def forget_container(self, container: bytes) -> None:
+        """A container has ended: drop everything that was known of it."""
+        self.host.containers.pop(container, None)
+        self.users.forget_container(container)
+        if self.lookups is not None:
+            self.lookups.forget(container)
+
+    def take_arrivals(self, lookups: Lookups) -> None:
+        """Take in what the container runtimes told since the last time.
+
+        The end of a container is left for the next call where its facts came with it: an alert that
+        waits for them is finished in between.
+        """
+        arrived = lookups.arrived
+        is_first = True
+        while arrived and (is_first or not isinstance(arrived[0], Gone)):
+            arrival = arrived.popleft()
+            is_first = False
+            lookups.settle(arrival)
+            if isinstance(arrival, Container):
+                self.host.containers[arrival.id] = arrival
+            elif isinstance(arrival, Gone):
+                self.forget_container(arrival.id)
 
     def _stayed_on_host(self, thread: Thread, container: bytes) -> bool:
         """Whether a process only left the host's mount namespace, and never entered a container.
