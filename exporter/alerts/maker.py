@@ -8,9 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from exporter.alerts.alert import Alert, FieldValue
 from exporter.alerts.timestamps import clock_time, iso_time
@@ -30,6 +32,12 @@ class Format(Protocol):
     def render_with_fields(self, event: Event) -> tuple[str | None, dict[str, FieldValue]]:
         """Both, for the price of reading each field once."""
 
+    def settled(self, event: Event) -> "Format":
+        """The template with everything read that the event and its state tell by now."""
+
+
+Draft = Callable[[int], Alert]
+"""An alert that waits for its container's metadata: running number -> the finished alert."""
 
 CompileFormat = Callable[[str, str], Format]
 """Template and source -> its compiled form. Raises RuleError."""
@@ -115,7 +123,24 @@ class AlertMaker:
 
     def make(self, rule: Rule, event: Event, seq: int) -> Alert:
         """The alert of this match; reads the event and its state, keeps neither."""
+        return self._alert(rule, event, self._formats[rule.index], seq)
+
+    def draft(self, rule: Rule, event: Event) -> Draft:
+        """An alert to be finished later: only what the container's runtime tells is left open.
+
+        The copy of event and thread keeps what says which container that is.
+        """
         formats = self._formats[rule.index]
+        settled = structs.replace(
+            formats,
+            output=formats.output.settled(event),
+            plain=None if formats.plain is None else formats.plain.settled(event),
+            extra=tuple((key, extra.settled(event)) for key, extra in formats.extra),
+        )
+        kept = structs.replace(event, thread=copy(event.thread))
+        return partial(self._alert, rule, kept, settled)
+
+    def _alert(self, rule: Rule, event: Event, formats: RuleFormats, seq: int) -> Alert:
         text, fields = formats.output.render_with_fields(event)
         message = text or ""
         if formats.plain is not None:

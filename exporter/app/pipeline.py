@@ -8,17 +8,22 @@ counted under that stage and goes on without it.
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
 
 from exporter.alerts.alert import Alert
+from exporter.alerts.hold import AlertHold
+from exporter.alerts.maker import Draft
 from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
 
 _POLL_NS = 100_000_000
 _NS_A_SECOND = 1e9
+_HOLDING_POLL_NS = 5_000_000
+"""Longest sleep while alerts are held: how long one may lie here after its answer came."""
 
 
 class EventSource(Protocol):
@@ -46,6 +51,9 @@ class StateRoom(Protocol):
 
     def after(self, event: Event) -> None:
         """Let what the event ended go, after the rules looked."""
+
+    def take_arrivals(self) -> None:
+        """Take in what others found out about containers, while no event comes."""
 
 
 class AlertCounts(Protocol):
@@ -98,6 +106,8 @@ class ActiveRules(Struct, frozen=True):
     match: Callable[[Event], Sequence[Rule]]
     make: Callable[[Rule, Event, int], Alert]
     checks: Callable[[Event], Sequence[tuple[Rule, Callable[[Event], bool]]]] = no_checks
+    draft: Callable[[Rule, Event], Draft] | None = None
+    """For alerts that wait for metadata; None where none ever does."""
 
     @property
     def enabled(self) -> list[Rule]:
@@ -123,6 +133,7 @@ class Pipeline:
         on_end: Callable[[BaseException | None], None],
         costs: RuleCosts | None = None,
         watchdog: Watchdog | None = None,
+        hold: AlertHold | None = None,
     ) -> None:
         self.rules = rules
         self.delivered = [0] * (max(event.code for event in load_event_table().events) + 1)
@@ -138,6 +149,7 @@ class Pipeline:
         # Counts down to 0; from below it never gets there.
         self._until_sample = (costs.interval if costs is not None else 0) or -1
         self._watchdog = watchdog
+        self._hold = hold
         self._seq = 0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -163,11 +175,16 @@ class Pipeline:
             housekeep = self._counters.housekeep
             while not self._is_stopping and not source.is_ended:
                 housekeep(now_ns() / _NS_A_SECOND)
-                for event in source.poll(now_ns() + _POLL_NS):
+                wait_ns = _HOLDING_POLL_NS if self._hold else _POLL_NS
+                for event in source.poll(now_ns() + wait_ns):
                     handle(event)
+                if self._hold:
+                    self._release(self._hold)
                 self._look_after_self(now_ns())
             for event in source.drain():
                 handle(event)
+            if self._hold:
+                self._finish(self._hold.rest())
             source.close()
         except BaseException as caught:  # noqa: BLE001  the end of this thread ends the process
             error = caught
@@ -183,6 +200,9 @@ class Pipeline:
     def handle(self, event: Event) -> None:
         """Take one event all the way."""
         state = self._state
+        if self._hold is not None and self._hold.has_news:
+            # Before the event: it may be the one that ends the container and its metadata.
+            self._release(self._hold)
         try:
             state.before(event)
         except Exception as error:  # noqa: BLE001  one bad event must not end detection
@@ -210,8 +230,38 @@ class Pipeline:
             self._costs.sample(rules.checks(event), event)
 
     def _alert(self, rules: ActiveRules, rule: Rule, event: Event) -> None:
+        hold = self._hold
+        if hold is not None and rules.draft is not None:
+            if hold.must_wait(event):
+                self._wait(hold, rules.draft, rule, event)
+                return
+            if len(hold):
+                self._finish(hold.before(event))
+        self._make(partial(rules.make, rule, event))
+
+    def _wait(
+        self, hold: AlertHold, draft: Callable[[Rule, Event], Draft], rule: Rule, event: Event
+    ) -> None:
         try:
-            alert = rules.make(rule, event, self._seq + 1)
+            self._finish(hold.put(event, draft(rule, event), time.monotonic_ns()))
+        except Exception as error:  # noqa: BLE001
+            self._note("alert", error)
+
+    def _release(self, hold: AlertHold) -> None:
+        """Let alerts go that need not wait any longer, whether events come or not."""
+        try:
+            self._state.take_arrivals()
+        except Exception as error:  # noqa: BLE001
+            self._note("state", error)
+        self._finish(hold.due(time.monotonic_ns()))
+
+    def _finish(self, drafts: Iterable[Draft]) -> None:
+        for draft in drafts:
+            self._make(draft)
+
+    def _make(self, draft: Draft) -> None:
+        try:
+            alert = draft(self._seq + 1)
         except Exception as error:  # noqa: BLE001
             self._note("alert", error)
             return

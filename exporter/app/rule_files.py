@@ -151,7 +151,11 @@ def load_active(
         alert_options,
     )
     active = ActiveRules(
-        ruleset=report.ruleset, match=engine.match, make=maker.make, checks=engine.checks
+        ruleset=report.ruleset,
+        match=engine.match,
+        make=maker.make,
+        checks=engine.checks,
+        draft=maker.draft,
     )
     on_loaded(LoadedRules(active, engine, report))
     return active

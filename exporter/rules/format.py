@@ -7,6 +7,7 @@ Source: rule-language.md section 18.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,7 +20,7 @@ from exporter.rules.ast import Exists, Transformer
 from exporter.rules.bind import Operand, Read, bind_operand
 from exporter.rules.conditions import ConditionError
 from exporter.rules.fields.catalogue import UnknownArgumentError, find_field
-from exporter.rules.fields.field import FieldUse
+from exporter.rules.fields.field import FieldUse, Reader
 from exporter.rules.parser import ConditionSyntaxError, parse_condition
 from exporter.rules.printing import (
     RAW_ARGUMENT,
@@ -91,7 +92,13 @@ class OutputFormat:
     """
 
     def __init__(
-        self, template: str, pieces: list[Piece], uses: list[FieldUse], *, prints_missing: bool
+        self,
+        template: str,
+        pieces: list[Piece],
+        uses: list[FieldUse],
+        *,
+        prints_missing: bool,
+        late: frozenset[Renderer] = frozenset(),
     ) -> None:
         self.template = template
         self.uses = tuple(uses)
@@ -102,6 +109,31 @@ class OutputFormat:
         self._json = [(use.text, *json_form(use)) for use in uses]
         shown = {piece.place for piece in pieces if isinstance(piece, Shown)}
         self._shown = [(place, use.read) for place, use in enumerate(uses) if place in shown]
+        self._late = late
+
+    def settled(self, event: Event) -> "OutputFormat":
+        """This template with everything read but what the container's runtime tells later.
+
+        The result is rendered once, with a copy of the event, when the runtime has answered.
+        """
+        late = self._late
+        reads = [use.read if use.field.is_late else _constant(use.read(event)) for use in self.uses]
+        settled = copy(self)
+        vars(settled).update(
+            _reads=reads,
+            _shown=[(place, reads[place]) for place, _ in self._shown],
+            _json=[
+                (name, convert, None if read is None else _constant(read(event)))
+                for name, convert, read in self._json
+            ],
+            _pieces=[
+                piece
+                if isinstance(piece, bytes | Shown) or piece in late
+                else _constant(piece(event))
+                for piece in self._pieces
+            ],
+        )
+        return settled
 
     def render(self, event: Event) -> str | None:
         """The text for one event; None when a value is missing and the template has no `*`."""
@@ -172,6 +204,7 @@ def compile_format(
     prints_missing = template.startswith("*")
     pieces: list[Piece] = []
     uses: dict[str, FieldUse] = {}
+    late: set[Renderer] = set()
     for part in split_template(template, source):
         if isinstance(part, str):
             pieces.append(part.encode("utf-8", "surrogateescape"))
@@ -188,8 +221,17 @@ def compile_format(
         renderer = text_reader(operand, is_base64=is_base64)
         if clean is not None:
             renderer = _cleaned(renderer, clean)
-        pieces.append(_finished(renderer, part.width, prints_missing=prints_missing))
-    return OutputFormat(template, pieces, list(uses.values()), prints_missing=prints_missing)
+        renderer = _finished(renderer, part.width, prints_missing=prints_missing)
+        pieces.append(renderer)
+        if any(use.field.is_late for use in uses_of(operand)):
+            late.add(renderer)
+    return OutputFormat(
+        template,
+        pieces,
+        list(uses.values()),
+        prints_missing=prints_missing,
+        late=frozenset(late),
+    )
 
 
 def split_template(template: str, source: str) -> Iterator[str | Token]:
@@ -217,6 +259,11 @@ def split_template(template: str, source: str) -> Iterator[str | Token]:
 def escape_line(text: str) -> str:
     """A finished line as text outputs print it: escaped like a JSON string without its quotes."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _constant(value: Any) -> Reader:
+    """A reader of something that was read before."""
+    return lambda _event: value
 
 
 def _finished(renderer: Renderer, width: int | None, *, prints_missing: bool) -> Renderer:

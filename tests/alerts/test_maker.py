@@ -42,6 +42,10 @@ class TableFormat:
         """The fields that the template names, as far as the table has them."""
         return {key: value for key, value in VALUES.items() if f"%{key}" in self.template}
 
+    def settled(self, _event: Event) -> "TableFormat":
+        """Nothing depends on the event."""
+        return self
+
 
 def make_maker(**options: Any) -> AlertMaker:
     """A maker for `RULE`."""

@@ -90,6 +90,9 @@ class FakeState:
     def after(self, event: Event) -> None:
         """Nothing to do."""
 
+    def take_arrivals(self) -> None:
+        """Nobody tells anything."""
+
 
 class FakeFormat:
     """A template that prints itself."""
@@ -108,6 +111,10 @@ class FakeFormat:
     def fields(self, event: Event) -> dict[str, object]:
         """Two fields of the event."""
         return {"evt.type": event.type.name, "evt.num": event.num}
+
+    def settled(self, _event: Event) -> "FakeFormat":
+        """Nothing depends on metadata."""
+        return self
 
 
 def make_rule(name: str, index: int = 0, **fields: Any) -> Rule:

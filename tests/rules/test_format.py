@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from exporter.events.container import Container
 from exporter.events.fd import Fd, FdType, Role
 from exporter.rules.format import FormatError, compile_format, escape_line
 from tests.factories import NOW_NS, make_event, make_thread
@@ -219,3 +220,38 @@ def test_text_and_fields_at_once_are_those_apart(template):
     form = compile_format(template, "syscall")
 
     assert form.render_with_fields(event) == (form.render(event), form.fields(event))
+
+
+TEMPLATES = (
+    "*%container.name %container.id %proc.name %k8s.ns.name %container.image.repository",
+    "*%toupper(container.name) %proc.cmdline %evt.time",
+    "%20container.name|%proc.name",
+    "%proc.name %k8s.pod.name",
+)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_settled_template_fills_in_metadata_only(template):
+    """What the event told is kept; what its container's runtime tells is read at the end."""
+    thread = make_thread("sh", container_id=b"0123456789ab")
+    event = make_event(proc=thread)
+    settled = compile_format(template, "syscall").settled(event)
+    labels = {b"io.kubernetes.pod.namespace": b"shop", b"io.kubernetes.pod.name": b"web-0"}
+    event.host.containers[b"0123456789ab"] = Container(
+        id=b"0123456789ab", name=b"web", image_repository=b"app", labels=labels
+    )
+    told_at_once = compile_format(template, "syscall")
+    text, fields = told_at_once.render(event), told_at_once.fields(event)
+    thread.comm = thread.exe = b"other"
+
+    assert text is not None
+    assert settled.render(event) == text
+    assert settled.fields(event) == fields
+
+
+def test_settling_changes_no_template():
+    """The template itself serves the next event as before."""
+    fmt = compile_format("*%proc.name %container.name", "syscall")
+    fmt.settled(make_event(proc=make_thread("sh")))
+
+    assert fmt.render(make_event(proc=make_thread("cat"))) == "cat host"

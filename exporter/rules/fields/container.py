@@ -6,6 +6,8 @@ Source: fields catalogue class "container (plugin)"; state-tracking.md section 1
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from exporter.events.container import Container, ContainerType, Mount
 from exporter.events.event import Event
 from exporter.rules.fields.field import (
@@ -186,11 +188,23 @@ def _bind_pod_label(arg: Arg) -> Reader:
     return of_sandbox(lambda found: _pod_labels_of(found).get(key))
 
 
+_KNOWN_AT_ONCE = frozenset({"container.id", "container.start_ts", "container.duration"})
+"""Fields that the kernel tells; all others wait for the runtime."""
+
+
+def _told_by_runtimes(*fields: Field) -> tuple[Field, ...]:
+    """The fields, each with the mark whether it is known only when the runtime has answered."""
+    return tuple(
+        structs.replace(field, is_late=not field.is_deprecated and field.name not in _KNOWN_AT_ONCE)
+        for field in fields
+    )
+
+
 CLASS = FieldClass(
     "container",
     "fields of the container and pod an event comes from",
     ("syscall",),
-    (
+    _told_by_runtimes(
         Field(
             "container.id",
             T.CHARBUF,

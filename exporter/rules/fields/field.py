@@ -133,7 +133,8 @@ class Field(Struct, frozen=True):
     value where the event type alone decides it, else UNKNOWN. inline: the reader as an expression
     over `e` (event) and `t` (its thread, may be None), for the hottest fields. cost: rough ns of a
     read. kernel: name under which the kernel can test the field; empty when it cannot. facts:
-    what it reads of the facts that very many events write.
+    what it reads of the facts that very many events write. is_late: told by the container's
+    runtime, which may answer some milliseconds after the event.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Field(Struct, frozen=True):
     cost: int = 100
     kernel: str = ""
     facts: frozenset[Fact] = frozenset()
+    is_late: bool = False
 
 
 class FieldClass(Struct, frozen=True):
