@@ -22,6 +22,7 @@ from exporter.app.node import Node, NodeOptions
 from exporter.app.node_settings import counter_options, drop_options, grpc_tls_of, registry_of
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
+from exporter.app.runtimes import Runtimes
 from exporter.app.self_watch import SelfWatch
 from exporter.app.settings import alert_options, line_options
 from exporter.app.sources import sources_of
@@ -73,9 +74,22 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
     host = probe.host if probe is not None else Host(num_cpus=os.cpu_count() or 1)
     host.hostname = hostname
     # Without the probe no event has a thread: nothing of /proc is read.
-    state = State(host, keep_fds=False, procfs=Procfs() if probe is not None else None)
+    has_runtimes = probe is not None and config.containers.enabled
+    runtimes = Runtimes(config.containers, log) if has_runtimes else None
+    state = State(
+        host,
+        keep_fds=False,
+        procfs=Procfs() if probe is not None else None,
+        lookups=None if runtimes is None else runtimes.lookups,
+    )
     live = probe.source if probe is not None else None
     engines = _Engines(log)
+
+    def export(registry: Registry) -> None:
+        export_all(registry, config, (live, inbox), state, engines)
+        if runtimes is not None:
+            runtimes.export(registry)
+
     return NodeOptions(
         load_rules=lambda: load_active(
             config.rules_files,
@@ -101,7 +115,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         shutdown_seconds=config.shutdown_timeout,
         fields_checksum=fields_checksum(),
         kernel_events=lambda: {} if live is None else kernel_events(live),
-        export=lambda registry: export_all(registry, config, (live, inbox), state, engines),
+        export=export,
         routes=lambda registry: [] if inbox is None else audit_routes(config, inbox, registry),
         on_ready=settle_interpreter,
         watchdog=None
@@ -123,6 +137,8 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         registry=registry_of(config),
         counters=counter_options(config),
         rule_sampling=config.metrics.rule_sampling,
+        hold=None if runtimes is None else runtimes.hold,
+        background=() if runtimes is None else (runtimes.run,),
     )
 
 

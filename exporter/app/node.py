@@ -9,15 +9,16 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.routing import Route
 
 from exporter.alerts.alert import Alert
 from exporter.alerts.counters import AlertCounters, CounterOptions
+from exporter.alerts.hold import AlertHold
 from exporter.alerts.queue import AlertQueue
 from exporter.app.exports import export_pipeline, export_queues, export_rules
 from exporter.app.logs import Logger
@@ -59,7 +60,8 @@ class NodeOptions:
     these rulesets and no others; called in the loop's thread once the source is open. watchdog:
     looks after the source, in the hot thread. registry: where all metrics of this node go.
     counters: settings of the alert families. rule_sampling: one in so many events tells the cost of
-    rules; 0: none.
+    rules; 0: none. hold: where alerts wait for metadata, if they do. background: what runs on the
+    loop beside all that, from before the source opens.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -84,6 +86,8 @@ class NodeOptions:
     counters: CounterOptions = field(default_factory=CounterOptions)
     rule_sampling: int = 0
     watchdog: Watchdog | None = None
+    hold: AlertHold | None = None
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
 
 
 class Node:
@@ -116,6 +120,7 @@ class Node:
             on_end=self._hot_thread_ended,
             costs=self._costs,
             watchdog=options.watchdog,
+            hold=options.hold,
         )
         self._take_rules(rules)
         export_pipeline(self._registry, self._pipeline, options.kernel_events)
@@ -191,6 +196,9 @@ class Node:
             for delivery in self._deliveries:
                 delivery.start()
                 stack.push_async_callback(delivery.stop, options.shutdown_seconds)
+            for work in options.background:
+                task = asyncio.create_task(self._beside(work))
+                stack.push_async_callback(_cancelled, task)
             try:
                 await asyncio.to_thread(options.open_source)
             except LannerError:
@@ -215,6 +223,13 @@ class Node:
             await self._serve(grpc)
             await self._drain()
         return 1 if self._failure is not None else 0
+
+    async def _beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Detection goes on without what runs beside it."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001  nobody awaits it before the end
+            self._log.error("a background task failed", error=f"{type(error).__name__}: {error}")
 
     async def _serve(self, grpc: GrpcServer | None) -> None:
         """Until it is time to stop; says now and then what went wrong on the hot thread."""
@@ -330,6 +345,12 @@ class Node:
                 newest=f"{type(error).__name__}: {error}",
             )
         return count
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def seconds_since_start() -> float:

@@ -323,6 +323,52 @@ class K8sAuditSection(Section):
     )
 
 
+class ContainerSockets(Section):
+    """Where the container engines listen; * matches any name. Below host_root."""
+
+    docker: tuple[str, ...] = Field(
+        default=("/var/run/docker.sock",), description="Docker; empty for none."
+    )
+    podman: tuple[str, ...] = Field(
+        default=("/run/podman/podman.sock", "/run/user/*/podman/podman.sock"),
+        description="Podman; empty for none.",
+    )
+    cri: tuple[str, ...] = Field(
+        default=(
+            "/run/containerd/containerd.sock",
+            "/run/crio/crio.sock",
+            "/run/k3s/containerd/containerd.sock",
+            "/run/host-containerd/containerd.sock",
+        ),
+        description="Kubernetes CRI: containerd and CRI-O; empty for none.",
+    )
+
+
+class ContainersSection(Section):
+    """Names, images, labels and pods of containers, told by their runtimes."""
+
+    enabled: bool = Field(
+        default=True, description="Ask the runtimes; without, alerts have ids only."
+    )
+    host_root: str = Field(
+        default="",
+        description="Directory where the host's root is mounted; empty: $HOST_ROOT, else /.",
+    )
+    sockets: ContainerSockets = Field(default=ContainerSockets(), description="Engines.")
+    label_max_len: int = Field(
+        default=100, ge=0, le=65536, description="Longer values of labels are left out."
+    )
+    hold: Duration = Field(
+        default=0.5,
+        ge=0,
+        le=10,
+        description="Longest wait of an alert for its container's metadata; 0: alerts never wait.",
+    )
+    hold_capacity: int = Field(
+        default=1024, ge=1, le=100_000, description="Alerts waiting for metadata at most."
+    )
+
+
 class Config(Section):
     """All of lanner.yaml."""
 
@@ -368,6 +414,9 @@ class Config(Section):
     )
     k8s_audit: K8sAuditSection = Field(
         default=K8sAuditSection(), description="Kubernetes audit events."
+    )
+    containers: ContainersSection = Field(
+        default=ContainersSection(), description="Container runtimes."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message of Lanner's own log, on standard error."

@@ -269,6 +269,25 @@ AUDIT_QUEUE = Family(
     "Bytes of audit batches that wait to be parsed.",
     unit="bytes",
 )
+ALERT_HOLDS = Family(
+    "lanner_alert_holds_total",
+    Kind.COUNTER,
+    "Alerts that waited for the metadata of their container, by step: held, then one of completed,"
+    " missed (the runtime does not know it), timed_out or overflow (too many were waiting).",
+    ("step",),
+)
+CONTAINER_METADATA_MISSING = Family(
+    "lanner_container_metadata_missing_total",
+    Kind.COUNTER,
+    "Containers whose image, name and pod no runtime could tell, by reason.",
+    ("reason",),
+)
+CONTAINER_RUNTIME_UP = Family(
+    "lanner_container_runtime_up",
+    Kind.GAUGE,
+    "1 while a container runtime's socket answers, else 0.",
+    ("engine", "socket"),
+)
 SERIES_OVERFLOW = Family(
     "lanner_metric_series_overflow_total",
     Kind.COUNTER,

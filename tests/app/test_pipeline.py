@@ -50,6 +50,9 @@ class Rig:
         """Called for every alert."""
         self.counted.append(alert)
 
+    def housekeep(self, _now_seconds: float) -> None:
+        """Nothing to keep."""
+
     def put(self, alert: Alert) -> bool:
         """Called for every alert."""
         self.alerts.append(alert)
