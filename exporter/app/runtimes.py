@@ -38,7 +38,7 @@ class Runtimes:
 
     async def run(self) -> None:
         """Follow the runtimes until cancelled."""
-        self.lookups.connect(asyncio.get_running_loop(), self._watch.want)
+        self.lookups.connect(asyncio.get_running_loop().call_soon_threadsafe, self._watch.want)
         await self._watch.run()
 
     def export(self, registry: Registry) -> None:

@@ -6,7 +6,6 @@ atomic. An id is asked for once; what the runtimes tell of themselves needs no a
 Source: spec/state-tracking.md section 10.1.
 """
 
-import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
@@ -23,6 +22,10 @@ MAX_ARRIVED = 65536
 _MAX_ASKED = 8192
 
 MISS_REASONS = ("no_socket", "not_found", "timeout", "error", "queue_full")
+
+
+Wake = Callable[[Callable[[], None]], object]
+"""Lets the event loop call a function in its own thread."""
 
 
 class Missed(Struct, frozen=True):
@@ -57,7 +60,7 @@ class Lookups:
         self._pending = 0
         self._wanted: deque[bytes] = deque()
         self._is_woken = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: Wake | None = None
         self._take: Callable[[bytes], None] | None = None
 
     # The hot thread's side
@@ -74,9 +77,9 @@ class Lookups:
             self._remember(container, is_pending=True)
             self._wanted.append(container)
             # The reader clears the flag before it looks: it sees the id, or is woken again.
-            if not self._is_woken and self._loop is not None:
+            if not self._is_woken and self._wake is not None:
                 self._is_woken = True
-                self._loop.call_soon_threadsafe(self._hand_over)
+                self._wake(self._hand_over)
 
     def is_pending(self, container: bytes) -> bool:
         """Whether the facts of a container were asked for and may still come."""
@@ -110,12 +113,15 @@ class Lookups:
 
     # The event loop's side
 
-    def connect(self, loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None]) -> None:
-        """Hand every wanted id to `take` in the loop's thread from now on."""
+    def connect(self, wake: Wake, take: Callable[[bytes], None]) -> None:
+        """Hand every wanted id to `take` in the loop's thread from now on.
+
+        wake: the loop's `call_soon_threadsafe`.
+        """
         self._take = take
-        self._loop = loop
+        self._wake = wake
         self._is_woken = True
-        loop.call_soon_threadsafe(self._hand_over)
+        wake(self._hand_over)
 
     def told(self, container: Container) -> None:
         """Pass facts of a container to the hot thread."""

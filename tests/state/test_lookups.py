@@ -1,7 +1,5 @@
 """Lookups: ids one way, facts the other, without losing or asking twice."""
 
-import asyncio
-
 import pytest
 
 from exporter.events.container import Container
@@ -32,12 +30,7 @@ def run_container(fed, pid: int = 50, **arguments):
 def wanted(lookups: Lookups) -> list[bytes]:
     """The ids that reach the event loop."""
     found: list[bytes] = []
-
-    async def take() -> None:
-        lookups.connect(asyncio.get_running_loop(), found.append)
-        await asyncio.sleep(0)
-
-    asyncio.run(take())
+    lookups.connect(lambda call: call(), found.append)
     return found
 
 
