@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import cast
 
 from exporter.alerts.event_drops import Drops
@@ -25,7 +25,7 @@ from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.runtimes import Runtimes
 from exporter.app.self_watch import SelfWatch
 from exporter.app.settings import alert_options, line_options
-from exporter.app.sources import sources_of
+from exporter.app.sources import active_sources, sources_of, unmatched
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
 from exporter.events.host import Host
@@ -83,7 +83,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         lookups=None if runtimes is None else runtimes.lookups,
     )
     live = probe.source if probe is not None else None
-    engines = _Engines(log)
+    engines = _Engines(log, active_sources(probe, inbox))
 
     def export(registry: Registry) -> None:
         export_all(registry, config, (live, inbox), state, engines)
@@ -171,8 +171,9 @@ def settle_interpreter() -> None:
 class _Engines:
     """Remembers the running engine's error counts across reloads, and reports odd rules files."""
 
-    def __init__(self, log: Logger) -> None:
+    def __init__(self, log: Logger, sources: Collection[str]) -> None:
         self._log = log
+        self._sources = sources
         self._current: LoadedRules | None = None
         self._before: dict[LabelValues, float] = {}
 
@@ -182,6 +183,8 @@ class _Engines:
         self._current = loaded
         for event, rules in unreportable(loaded.active.ruleset).items():
             self._log.warning("the probe does not report this event", type=event, rules=rules)
+        for sentence in unmatched(loaded.active.ruleset.rules, self._sources):
+            self._log.warning("rules and sources do not fit", problem=sentence)
         warnings = sum(len(result.warnings) for result in loaded.report.results)
         if warnings:
             self._log.warning(
