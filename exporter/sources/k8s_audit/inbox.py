@@ -133,11 +133,13 @@ class AuditInbox:
 
     def poll(self, deadline_ns: int) -> list[Event]:
         """Events that wait, or the first to come before time.monotonic_ns() == deadline_ns."""
-        events = self.take()
-        if not events:
-            self._waiter.poll(max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS))
+        while True:
             events = self.take()
-        return events
+            wait_ms = (deadline_ns - time.monotonic_ns()) // _NS_PER_MS
+            if events or wait_ms <= 0:
+                return events
+            # May return for a wake-up whose events were taken already: hence the loop.
+            self._waiter.poll(wait_ms)
 
     def drain(self) -> list[Event]:
         """Take no more documents; the events of those that were taken."""
