@@ -50,7 +50,8 @@ class ProbeSource:
         wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
         if self._wake_fd < 0:
             return self._decode(self.probe.poll(wait_ms))
-        records = self.probe.poll(0)
+        # A short wait rather than none, so that records may gather while they come in crowds.
+        records = self.probe.poll(min(wait_ms, 1))
         if not records and wait_ms:
             self._wait(wait_ms)
             records = self.probe.poll(0)
