@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import click
 from click.testing import CliRunner
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from exporter.cli import cli
@@ -113,6 +113,8 @@ def shown(default: Any) -> str:
             return "{}"
         case str():
             return default or '""'
+        case SecretStr():
+            return '""'
         case Enum():
             return default.name.lower()
         case _:

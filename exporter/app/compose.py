@@ -19,7 +19,13 @@ from exporter.app.audit import audit_routes, make_inbox
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.node import Node, NodeOptions
-from exporter.app.node_settings import counter_options, drop_options, grpc_tls_of, registry_of
+from exporter.app.node_settings import (
+    counter_options,
+    drop_options,
+    grpc_tls_of,
+    http_options,
+    registry_of,
+)
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.runtimes import Runtimes
@@ -28,6 +34,7 @@ from exporter.app.settings import alert_options, line_options
 from exporter.app.sources import active_sources, sources_of, unmatched
 from exporter.app.start import OpeningProbe
 from exporter.config.schema import Config
+from exporter.errors import ServerError
 from exporter.events.host import Host
 from exporter.events.table import load_event_table
 from exporter.metrics import families
@@ -139,6 +146,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         rule_sampling=config.metrics.rule_sampling,
         hold=None if runtimes is None else runtimes.hold,
         background=() if runtimes is None else (runtimes.run,),
+        http=http_options(config, lambda error: _say_web_config(log, error)),
     )
 
 
@@ -152,6 +160,14 @@ def _say_drops_soon(loop: asyncio.AbstractEventLoop, log: Logger) -> Callable[[D
         )
 
     return say
+
+
+def _say_web_config(log: Logger, error: ServerError | None) -> None:
+    """A changed web configuration was read."""
+    if error is None:
+        log.info("web configuration read again")
+    else:
+        log.error("the web configuration before stays in force", error=str(error))
 
 
 def settle_interpreter() -> None:

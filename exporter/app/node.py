@@ -29,13 +29,14 @@ from exporter.errors import LannerError, OutputError, ServerError
 from exporter.metrics import families
 from exporter.metrics.instruments import Reading
 from exporter.metrics.registry import Registry
+from exporter.metrics.series import Series
 from exporter.outputs.delivery import Delivery
 from exporter.outputs.output import Output
 from exporter.rules.ruleset import Ruleset
 from exporter.server.address import Address, bind_socket
 from exporter.server.grpc import GrpcOptions, GrpcServer
 from exporter.server.grpc_tls import GrpcTls
-from exporter.server.http import HttpHooks, HttpServer, make_app
+from exporter.server.http import HTTP_REASONS, HttpHooks, HttpOptions, HttpServer, make_app
 from exporter.server.stream import AlertStream, StreamOptions
 
 _WATCH_SECONDS = 10.0
@@ -85,6 +86,7 @@ class NodeOptions:
     registry: Registry = field(default_factory=Registry)
     counters: CounterOptions = field(default_factory=CounterOptions)
     rule_sampling: int = 0
+    http: HttpOptions = field(default_factory=HttpOptions)
     watchdog: Watchdog | None = None
     hold: AlertHold | None = None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
@@ -101,6 +103,11 @@ class Node:
         self._queue = AlertQueue(options.queue_capacity)
         self._stream = AlertStream(options.stream)
         self._reloads = ReloadStatus(self._registry)
+        self._http_answers = self._registry.counter(families.HTTP_REQUESTS)
+        self._http_rejected = self._registry.counter(families.HTTP_REJECTED)
+        for reason in HTTP_REASONS:
+            self._http_rejected.labels(reason)
+        self._registry.read(families.WEB_CONFIG_SUCCESSFUL, lambda: {(): options.http.web.is_ok})
         self._reload_lock = asyncio.Lock()
         self._delivery_latency = self._registry.histogram(families.DELIVERY_LATENCY)
         self._deliveries = [self._delivery(out, room) for out, room in options.outputs]
@@ -176,6 +183,9 @@ class Node:
                 self._routes,
             ),
             bind_socket(options.listen),
+            options.http,
+            on_rejected=lambda reason: count_one(self._http_rejected.labels(reason)),
+            on_answer=lambda path, status: count_one(self._http_answers.labels(path, str(status))),
         )
         grpc = None
         async with contextlib.AsyncExitStack() as stack:
@@ -351,6 +361,11 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def count_one(series: Series) -> None:
+    """Add one."""
+    series.value += 1
 
 
 def seconds_since_start() -> float:

@@ -12,7 +12,11 @@ from exporter.config.schema import Config
 from exporter.metrics import families
 from exporter.metrics.registry import FamilyOptions, Registry
 from exporter.server.address import parse_address
+from exporter.server.auth import BearerToken
+from exporter.server.connection import ConnectionLimits
 from exporter.server.grpc_tls import GrpcTls
+from exporter.server.http import HttpOptions
+from exporter.server.web_settings import OnRead, WebSettings
 
 
 def drop_options(config: Config) -> DropOptions:
@@ -54,6 +58,24 @@ def counter_options(config: Config) -> CounterOptions:
         deny=section.namespaces.deny,
         gone_seconds=section.gone_grace,
         idle_seconds=section.idle_expiry,
+    )
+
+
+def http_options(config: Config, on_read: OnRead = lambda _error: None) -> HttpOptions:
+    """Who may ask the HTTP server, and how much. Raises ServerError.
+
+    on_read: told when a changed web configuration was read, with the error if it is no good.
+    """
+    section = config.http
+    path = section.web_config_file
+    token_file = section.bearer_token_file
+    return HttpOptions(
+        web=WebSettings(Path(path) if path else None, on_read),
+        token=BearerToken(
+            section.bearer_token.get_secret_value(), Path(token_file) if token_file else None
+        ),
+        public=section.public_paths,
+        limits=ConnectionLimits(max_connections=section.max_connections),
     )
 
 

@@ -37,6 +37,12 @@ Signals: SIGTERM and SIGINT deliver what waits and stop; SIGHUP loads the rules 
     metavar="ADDR",
     help="HOST:PORT for /metrics and health, such as :9376, 127.0.0.1:0 or [::]:9376.",
 )
+@click.option(
+    "--web.config.file",
+    "web_config_file",
+    metavar="PATH",
+    help="Web configuration of Prometheus' exporters: TLS, basic authentication, headers.",
+)
 @click.option("--json", "is_json", is_flag=True, help="Alerts as JSON objects, one a line.")
 @click.option(
     "--grpc-socket",
@@ -67,6 +73,7 @@ def run(
     options: tuple[str, ...],
     rules_files: tuple[str, ...],
     listen: str | None,
+    web_config_file: str | None,
     is_json: bool,
     grpc_socket: str | None,
     sources: tuple[str, ...],
@@ -84,6 +91,7 @@ def run(
         flags["--source k8s_audit"] = (("k8s_audit", "enabled"), "k8s_audit" in sources)
     for flag, path, value in (
         ("--listen", ("http", "listen"), listen),
+        ("--web.config.file", ("http", "web_config_file"), web_config_file),
         ("--grpc-socket", ("grpc", "socket"), grpc_socket),
         ("--scope-cgroup", ("probe", "scope_cgroup"), scope_cgroup),
         ("--scope-pid", ("probe", "scope_pid"), scope_pid),

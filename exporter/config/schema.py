@@ -150,6 +150,23 @@ class HttpSection(Section):
     listen: str = Field(
         default=":9376", description="HOST:PORT to listen on; no host means all of IPv4."
     )
+    web_config_file: str = Field(
+        default="",
+        description="Prometheus' web configuration: TLS, users, headers; as --web.config.file.",
+    )
+    bearer_token: SecretStr = Field(
+        default=SecretStr(""), description="Token that authenticates; better in a file."
+    )
+    bearer_token_file: str = Field(
+        default="", description="File with the token; read again when it changes."
+    )
+    public_paths: tuple[str, ...] = Field(
+        default=("/healthz", "/readyz"),
+        description="Paths that need no authentication; /-/reload always does.",
+    )
+    max_connections: int = Field(
+        default=256, ge=1, le=10_000, description="Connections at a time; more are refused."
+    )
 
 
 class FamilySection(Section):

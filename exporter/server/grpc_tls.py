@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from exporter.errors import ServerError
 from exporter.server.address import Address
+from exporter.server.file_stamp import file_stamp
 
 
 class GrpcTls(Struct, frozen=True, kw_only=True):
@@ -92,15 +93,6 @@ class _Changes:
 
     def _stamps(self) -> list[tuple[int, int, int]]:
         return [file_stamp(path) for path in self._tls.files]
-
-
-def file_stamp(path: Path) -> tuple[int, int, int]:
-    """What differs when a file was written or replaced; zeros when it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _read(path: Path) -> bytes:

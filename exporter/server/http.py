@@ -7,8 +7,10 @@ loop; making a page of metrics happens in a thread.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -20,11 +22,29 @@ from starlette.routing import Route
 from exporter.errors import LannerError
 from exporter.metrics.registry import Page
 from exporter.server.address import Address, bound_address
+from exporter.server.auth import Authenticator, BearerToken
+from exporter.server.connection import ConnectionLimits, LimitedProtocol
+from exporter.server.guard import RELOAD_PATH, Guard, GuardOptions
 from exporter.server.versions import Versions
+from exporter.server.web_settings import WebSettings
+from exporter.server.web_tls import ReloadingContext
 
 _JSON = "application/json"
-_MAX_CONNECTIONS = 256
 _KEEP_ALIVE_SECONDS = 75
+HTTP_REASONS = (
+    "bad_request",
+    "body_too_large",
+    "client_certificate",
+    "connections",
+    "forbidden",
+    "head_too_large",
+    "rate",
+    "slow_body",
+    "slow_head",
+    "slow_reader",
+    "unauthorized",
+)
+"""Why clients are turned away, in metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +63,10 @@ class HttpHooks:
 
 
 def make_app(hooks: HttpHooks, routes: Sequence[Route] = ()) -> Starlette:
-    """The ASGI application. routes: further endpoints, such as the audit web hook."""
+    """The ASGI application.
+
+    routes: further endpoints, such as the audit web hook; they guard themselves.
+    """
     one_scrape = asyncio.Lock()
 
     async def metrics(request: Request) -> Response:
@@ -84,16 +107,18 @@ def make_app(hooks: HttpHooks, routes: Sequence[Route] = ()) -> Starlette:
             return Response(f"{error}\n", status_code=500, media_type="text/plain")
         return Response(f"{message}\n", media_type="text/plain")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/versions", versions),
-            Route("/-/reload", reload, methods=["POST", "PUT"]),
+            Route(RELOAD_PATH, reload, methods=["POST", "PUT"]),
             *routes,
         ]
     )
+    app.state.own_paths = frozenset(route.path for route in routes)
+    return app
 
 
 def json_response(value: object, *, status: int = 200) -> Response:
@@ -106,34 +131,124 @@ def json_response(value: object, *, status: int = 200) -> Response:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """Settings of the server. public: paths that need no authentication where there is one."""
+
+    web: WebSettings = field(default_factory=lambda: WebSettings(None))
+    token: BearerToken = field(default_factory=lambda: BearerToken("", None))
+    public: Collection[str] = ("/healthz", "/readyz")
+    limits: ConnectionLimits = ConnectionLimits()  # noqa: RUF009  frozen
+
+
 class _Server(uvicorn.Server):
-    """Uvicorn without its own idea of signals: the application owns them."""
+    """Uvicorn without its own idea of signals, which the application owns, and of listening."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        options: HttpOptions,
+        make_protocol: Callable[..., asyncio.Protocol],
+    ) -> None:
+        super().__init__(config)
+        self._options = options
+        self._make_protocol = make_protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but with a context for each connection and a short TLS handshake."""
+        options, loop = self._options, asyncio.get_running_loop()
+        tls: dict[str, Any] = {}
+        if options.web.has_tls:
+            tls["ssl"] = ReloadingContext(options.web.context)
+            tls["ssl_handshake_timeout"] = options.limits.handshake_seconds
+
+        def protocol() -> asyncio.Protocol:
+            """Of one connection."""
+            return self._make_protocol(
+                config=self.config, server_state=self.server_state, app_state={}
+            )
+
+        self.servers = [
+            await loop.create_server(protocol, sock=sock, backlog=self.config.backlog, **tls)
+            for sock in sockets or ()
+        ]
+        self.started = True
+
 
 class HttpServer:
-    """Serves an app on a bound socket; the socket belongs to the server from then on."""
+    """Serves an app on a bound socket; the socket belongs to the server from then on.
 
-    def __init__(self, app: Starlette, sock: socket.socket) -> None:
+    on_rejected: told the reason whenever a limit or the guard turned a client away. on_answer: told
+    path and status of every answer.
+    """
+
+    def __init__(
+        self,
+        app: Starlette,
+        sock: socket.socket,
+        options: HttpOptions | None = None,
+        *,
+        on_rejected: Callable[[str], None] = lambda _reason: None,
+        on_answer: Callable[[str, int], None] = lambda _path, _status: None,
+    ) -> None:
+        options = options or HttpOptions()
+        web = options.web
         self.address: Address = bound_address(sock)
         self._socket = sock
+
+        def users() -> Mapping[str, bytes]:
+            """Those of the settings in force."""
+            return web.config().users
+
+        def has_client_certificates() -> bool:
+            """Whether every client has shown a certificate of ours."""
+            tls = web.config().tls
+            return tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert"
+
+        def allowed_names() -> Sequence[str]:
+            """Alternative names of clients' certificates."""
+            tls = web.config().tls
+            return tls.client_allowed_sans if tls is not None else ()
+
+        guard = Guard(
+            app,
+            GuardOptions(
+                public=options.public,
+                own=app.state.own_paths,
+                known={route.path for route in app.routes if isinstance(route, Route)},
+                config=web.config,
+                authenticator=Authenticator(users, options.token),
+                max_head=options.limits.max_head_bytes,
+                has_client_certificates=has_client_certificates,
+                on_rejected=on_rejected,
+                on_answer=on_answer,
+            ),
+        )
         self._server = _Server(
             uvicorn.Config(
-                app,
+                guard,
                 loop="asyncio",
                 http="h11",
+                h11_max_incomplete_event_size=options.limits.max_head_bytes,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=_MAX_CONNECTIONS,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=2,
-            )
+            ),
+            options,
+            partial(
+                LimitedProtocol,
+                limits=options.limits,
+                on_rejected=on_rejected,
+                allowed_names=allowed_names,
+            ),
         )
         self._task: asyncio.Task[None] | None = None
 

@@ -10,7 +10,7 @@ from typing import Self, cast
 
 from exporter.alerts.counters import AlertCounters
 from exporter.app.exports import export_pipeline, export_rules, export_state
-from exporter.app.node_settings import counter_options, registry_of
+from exporter.app.node_settings import counter_options, http_options, registry_of
 from exporter.app.pipeline import Pipeline
 from exporter.app.replay.sources import ReplaySource
 from exporter.app.rule_files import LoadedRules
@@ -30,6 +30,7 @@ class ReplayPage:
 
     def __init__(self, listen: str, config: Config) -> None:
         """Bind the address. Raises ServerError."""
+        self._options = http_options(config)
         self._socket = bind_socket(parse_address(listen))
         self.address = str(bound_address(self._socket))
         self.registry = registry_of(config)
@@ -82,6 +83,7 @@ class ReplayPage:
                 HttpHooks(metrics=self.registry.page, unready_reasons=list, reload=_refuse_reload)
             ),
             self._socket,
+            self._options,
         )
         server.start()
         self._is_up.set()
