@@ -15,7 +15,7 @@ from exporter.events.container import Group, User
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.params import SIGNED_WIDTHS, UNSIGNED_WIDTHS, PollFd
-from exporter.events.paths import AT_FDCWD, absolute, find_fd
+from exporter.events.paths import AT_FDCWD, UNKNOWN_DIR, concatenate, directory, find_fd
 from exporter.events.table import load_event_table, load_syscall_table
 from exporter.events.thread import UNKNOWN_ID
 
@@ -96,12 +96,17 @@ def errno_name(number: int) -> bytes:
     return _ERRNO_NAMES.get(number, "").encode()
 
 
+def octal_text(value: int) -> bytes:
+    """`0755` for 493, `0` for 0."""
+    return b"0%o" % value if value else b"0"
+
+
 def integer_text(value: int, kind: str, form: str) -> bytes:
-    """A number in its print format: DEC, HEX (upper case, no prefix) or OCT."""
+    """A number in its print format: DEC, HEX (upper case, no prefix) or OCT (a 0 in front)."""
     if form in {"HEX", "OCT"}:
         width = SIGNED_WIDTHS.get(kind) or UNSIGNED_WIDTHS.get(kind, 8)
         unsigned = value & ((1 << 8 * width) - 1)
-        return b"%X" % unsigned if form == "HEX" else b"%o" % unsigned
+        return b"%X" % unsigned if form == "HEX" else octal_text(unsigned)
     if kind == "UINT64" and value >= 1 << 63:
         value -= 1 << 64
     return b"%d" % value
@@ -228,7 +233,9 @@ def args_text(event: Event) -> bytes:
 def _resolved_path(event: Event, path: bytes, dirfd_index: int) -> bytes:
     if path[:1] == b"/":
         return b""
-    return absolute(event, path, dirfd_index)
+    base = directory(event, dirfd_index)
+    # Texts leave out what names give as `<UNKNOWN>`.
+    return concatenate(b"" if base is UNKNOWN_DIR else base, path)
 
 
 def _fd(event: Event, number: int) -> bytes:
@@ -324,7 +331,7 @@ def _value_text(event: Event, kind: str, form: str, table: str, value: Any) -> t
     if kind.startswith("ENUMFLAGS"):
         return b"%d" % value, enum_text(value, table)
     if kind == "MODE":
-        return b"%o" % value, mode_text(value, table)
+        return octal_text(value), mode_text(value, table)
     if kind in {"FD", "FD32"}:
         return integer_text(value, kind, form), _fd(event, value)
     if kind == "ERRNO":

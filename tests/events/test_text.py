@@ -64,7 +64,7 @@ def event_of(kind: str, value: object, form: str = "DEC", table: str = "") -> Ev
     [
         ("INT64", -5, "DEC", "", (b"-5", b"")),
         ("INT32", -1, "HEX", "", (b"FFFFFFFF", b"")),
-        ("UINT32", 0o644, "OCT", "", (b"644", b"")),
+        ("UINT32", 0o644, "OCT", "", (b"0644", b"")),
         ("UINT32", 0xABC, "HEX", "", (b"ABC", b"")),
         ("UINT64", (1 << 64) - 1, "DEC", "", (b"-1", b"")),
         ("UINT64", (1 << 64) - 1, "HEX", "", (b"F" * 16, b"")),
@@ -103,9 +103,9 @@ def event_of(kind: str, value: object, form: str = "DEC", table: str = "") -> Ev
         ("ENUMFLAGS32", 16, "DEC", "socket_families", (b"16", b"AF_ROUTE|AF_NETLINK")),
         ("ENUMFLAGS32", 999, "DEC", "socket_families", (b"999", b"")),
         ("MODE", 0o755, "OCT", "chmod_mode", (
-            b"755", b"S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR",
+            b"0755", b"S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR",
         )),
-        ("MODE", 0o100, "OCT", "chmod_mode", (b"100", b"S_IXUSR")),
+        ("MODE", 0o100, "OCT", "chmod_mode", (b"0100", b"S_IXUSR")),
         ("UID", 1000, "DEC", "", (b"1000", b"ann")),
         ("UID", 7, "DEC", "", (b"7", b"<NA>")),
         ("UID", 0xFFFFFFFF, "DEC", "", (b"-1", b"<NONE>")),
