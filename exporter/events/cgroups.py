@@ -11,13 +11,21 @@ _SUBSYSTEMS = {b"perf": b"perf_event", b"mem": b"memory", b"io": b"blkio"}
 """Name inside the kernel -> name in /proc/PID/cgroup, by which rules know it."""
 
 
-@lru_cache(maxsize=1024)
+_MAX_BYTES = 4096
+"""Longer lists, which only damaged captures hold, count as none."""
+
+
 def parse_cgroups(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """(subsystem, path) pairs of `name=path` strings.
 
     Subsystems get their names of /proc. A string without `=` spoils the whole list. Remembered,
     because processes come by the thousand and cgroups by the dozen.
     """
+    return _parse(data) if len(data) <= _MAX_BYTES else ()
+
+
+@lru_cache(maxsize=1024)
+def _parse(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     pairs = []
     for item in split_strings(data):
         name, sign, path = item.partition(b"=")

@@ -66,6 +66,8 @@ class Container(Struct, kw_only=True):
     created_time_ns: int = 0
     health_probes: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
     """Healthcheck, LivenessProbe, ReadinessProbe -> (exe, args)."""
+    size_bytes: int = 0
+    """Length of the text that told it."""
 
 
 class User(Struct, kw_only=True):

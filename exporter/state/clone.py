@@ -12,7 +12,7 @@ from exporter.events.event import Event
 from exporter.events.params import decode_all, split_strings
 from exporter.events.table import load_event_table
 from exporter.events.thread import UNKNOWN_ID, Thread
-from exporter.state.tables import RECENT_EXIT_NS, Handler, Tables, copy_fds
+from exporter.state.tables import RECENT_EXIT_NS, Handler, Tables
 
 _FLAGS = dict(load_event_table().value_tables["clone_flags"])
 CLONE_FILES = _FLAGS["CLONE_FILES"]
@@ -28,7 +28,7 @@ _NOT_FROM_CALLER = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID | _FLAGS["CLONE_PARENT"]
 def on_clone(tables: Tables, event: Event) -> None:
     """Either side of a successful clone-family call."""
     result = event.param(0)
-    if result is None or result < 0:
+    if result is None or result < 0 or not tables.affords_texts(event):
         return
     if result > 0:
         _caller_side(tables, event, result)
@@ -154,8 +154,7 @@ def born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
     main = tables.leader(source) or source
     child.cwd = main.cwd
     child.env = main.env
-    if tables.keep_fds:
-        child.fds = copy_fds(main)
+    child.fds = tables.inherited_fds(main)
     return child
 
 

@@ -16,7 +16,8 @@ class StateCounters(Struct, kw_only=True):
     decisions without the mount namespace of pid 1. handler_errors: events that a handler could not
     take in (the rules still see them). fd_unknown: events on a descriptor nothing is known of.
     users_read: passwd and group files read. users_limited: container user files not read because
-    too many were needed at once.
+    too many were needed at once. memory_full: descriptors, images, users and containers of a
+    capture not kept because its tables were at their limit.
     """
 
     threads_added: int = 0
@@ -36,3 +37,4 @@ class StateCounters(Struct, kw_only=True):
     fd_unknown: int = 0
     users_read: int = 0
     users_limited: int = 0
+    memory_full: int = 0

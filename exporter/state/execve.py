@@ -31,7 +31,7 @@ _LOWER, _MEMFD = _FLAGS["EXE_LOWER_LAYER"], _FLAGS["EXE_FROM_MEMFD"]
 def on_execve(tables: Tables, event: Event) -> None:
     """A successful exec replaces what is known of the image; a failed one changes nothing."""
     thread = event.thread
-    if thread is None or event.param(0) != 0:
+    if thread is None or event.param(0) != 0 or not tables.affords_texts(event):
         return
     values = decode_all(event)
     thread.is_dead = False

@@ -10,6 +10,7 @@ import msgspec
 
 from exporter.events.container import Container, ContainerType, Group, Mount, User
 from exporter.events.event import Event
+from exporter.state.budget import CONTAINER_FACTOR, ENTRY_BYTES
 from exporter.state.tables import Handler, Tables
 
 _PROBE_KEYS = ("Healthcheck", "LivenessProbe", "ReadinessProbe")
@@ -58,6 +59,7 @@ def parse_container(text: bytes) -> Container | None:
         host_network=bool(data.get("host_network")),
         host_ipc=bool(data.get("host_ipc")),
         created_time_ns=_number(data, "created_time"),
+        size_bytes=len(text),
         health_probes={
             key: (_text(data[key], "exe"), tuple(_bytes(a) for a in _list(data[key].get("args"))))
             for key in _PROBE_KEYS
@@ -110,7 +112,9 @@ def _mount(data: dict[str, Any]) -> Mount:
 
 def _store(tables: Tables, event: Event, text: bytes | None) -> None:
     container = event.container = None if text is None else parse_container(text)
-    if container is not None:
+    if container is not None and tables.affords(
+        ENTRY_BYTES + CONTAINER_FACTOR * container.size_bytes
+    ):
         tables.host.containers[container.id] = container
 
 
@@ -134,7 +138,7 @@ def on_async(tables: Tables, event: Event) -> None:
 def on_user_added(tables: Tables, event: Event) -> None:
     """A user of the host or of a container."""
     uid = event.param(0)
-    if uid is not None:
+    if uid is not None and tables.affords_texts(event):
         tables.host.users[event.param(5) or b"", uid] = User(
             uid=uid,
             gid=event.param(1) or 0,
@@ -154,7 +158,7 @@ def on_user_deleted(tables: Tables, event: Event) -> None:
 def on_group_added(tables: Tables, event: Event) -> None:
     """A group of the host or of a container."""
     gid = event.param(0)
-    if gid is not None:
+    if gid is not None and tables.affords_texts(event):
         group = Group(gid=gid, name=event.param(1) or b"")
         tables.host.groups[event.param(2) or b"", gid] = group
 

@@ -18,6 +18,7 @@ from exporter.events.paths import live_directory
 from exporter.events.table import EventType, load_event_table
 from exporter.events.thread import Thread
 from exporter.state import clone, cwd, execve, files, ids, metadata, procexit, sockets
+from exporter.state.budget import ENTRY_BYTES
 from exporter.state.containers import ContainerRule
 from exporter.state.counters import StateCounters
 from exporter.state.interfaces import read_interfaces
@@ -70,6 +71,7 @@ _ONLY_FOR = {Fact.MEMORY: ids.MEMORY_EVENTS, Fact.CONNECTED: sockets.CONNECTED_E
 """Events that write one fact and nothing else."""
 
 _TICK_NS = 1_000_000_000
+_NEVER_NS = 1 << 64
 
 
 class _Plan(Struct, gc=False):
@@ -278,17 +280,22 @@ class State:
 
     def _tick(self, now_ns: int) -> None:
         """Work that is due once a second of event time."""
+        if self.procfs is None:
+            # A capture tells every exit, and nothing outside it can say that one was missed.
+            self._due_ns = _NEVER_NS
+            return
         self._due_ns = now_ns + _TICK_NS
         if now_ns - self._purged_ns >= PURGE_INTERVAL_NS:
             self._purge(now_ns)
-        if self.procfs is not None:
-            self.users.load_host()
+        self.users.load_host()
 
     def _thread(self, event: Event, plan: _Plan) -> Thread | None:
         """The thread of an event of a capture; unknown tids get a placeholder."""
         thread = self.host.threads.get(event.tid)
         if thread is None and not plan.is_lookup_only and _is_tid(event.tid):
-            thread = self.tables.threads.add(Thread(tid=event.tid))
+            thread = Thread(tid=event.tid)
+            if self.tables.affords(ENTRY_BYTES):
+                self.tables.threads.add(thread)
             self.counters.placeholders += 1
         if thread is not None:
             thread.seen_ns = event.ts_ns
@@ -297,7 +304,7 @@ class State:
     def _store_enter(self, event: Event) -> None:
         if event.type.id == "PPME_SYSCALL_EXECVE_19_E" and not event.param(0):
             return
-        self.tables.entered[event.tid] = event
+        self.tables.remember(event)
 
     def _purge(self, now_ns: int) -> None:
         """Drop entries whose exit was never seen: long unseen and, live, gone from /proc."""

@@ -17,12 +17,17 @@ from exporter.events.fd import Fd
 from exporter.events.host import Host
 from exporter.events.paths import find_fd
 from exporter.events.thread import Thread
+from exporter.state.budget import ENTRY_BYTES, FD_BYTES, MAX_BYTES, Budget, measure
 from exporter.state.containers import ContainerRule
 from exporter.state.counters import StateCounters
 from exporter.state.lookups import Gone, Lookups
 from exporter.state.procfs import Procfs
 from exporter.state.threads import ThreadTable
 from exporter.state.users import Users
+
+_MAX_ENTERED = 8192
+_MAX_ENTER_BYTES = 8192
+"""Enter events hold a path and little else."""
 
 RECENT_EXIT_NS = 2_000_000_000
 """A child that exited this recently (event time) is not created again from its parent's event."""
@@ -69,6 +74,8 @@ class Tables:
         """Stored enter event of each thread."""
         self.server_ports: set[int] = set()
         """Ports that servers were seen to use."""
+        self.budget = Budget(MAX_BYTES, lambda: measure(host))
+        """Of captures; what live events tell has the bounds of the machine itself."""
         self._exits: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def note_exit(self, thread: Thread, ts_ns: int) -> None:
@@ -188,9 +195,36 @@ class Tables:
     def add_fd(self, event: Event, number: int, fd: Fd) -> None:
         """The event made descriptor `number`; it becomes the event's descriptor."""
         if self.keep_fds and event.thread is not None:
-            self.host.descriptors(event.thread)[number] = fd
+            fds = self.host.descriptors(event.thread)
+            if number in fds or self.affords(FD_BYTES + len(fd.name) + len(fd.name_raw)):
+                fds[number] = fd
         event.fd_num = number
         event.fd = fd
+
+    def inherited_fds(self, source: Thread) -> dict[int, Fd]:
+        """Descriptors of a process as its new child has them."""
+        if not self.keep_fds or not self.affords(FD_BYTES * len(source.fds)):
+            return {}
+        return copy_fds(source)
+
+    def affords(self, size_bytes: int) -> bool:
+        """Whether the tables may grow by so much; counted if not."""
+        if self.procfs is not None or self.budget.take(size_bytes):
+            return True
+        self.counters.memory_full += 1
+        return False
+
+    def affords_texts(self, event: Event) -> bool:
+        """Whether an entry with the texts of an event may come."""
+        return self.procfs is not None or self.affords(ENTRY_BYTES + sum(map(len, event.raw)))
+
+    def remember(self, entered: Event) -> None:
+        """Keep an enter event for its exit; the oldest is given up when too many wait."""
+        if sum(map(len, entered.raw)) > _MAX_ENTER_BYTES:
+            return
+        self.entered[entered.tid] = entered
+        if len(self.entered) > _MAX_ENTERED:
+            del self.entered[next(iter(self.entered))]
 
     def drop_fd(self, event: Event, number: int) -> None:
         """Forget a descriptor of the event's process after the rules have seen the event."""

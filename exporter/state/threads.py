@@ -119,12 +119,12 @@ class ThreadTable:
             return
         thread.is_dead = True
         self._hand_over(thread)
-        others = [member for member in self.live_members(thread.pid) if member is not thread]
-        if thread.is_main and others:
+        has_others = self._other_live_member(thread) is not None
+        if thread.is_main and has_others:
             # Kept as a dead entry: the others share its descriptors, directory and environment.
             return
         self.drop(thread)
-        if not others and not thread.is_main:
+        if not has_others and not thread.is_main:
             leader = self.host.threads.get(thread.pid)
             if leader is not None and leader.is_dead:
                 self.remove(leader.tid)
@@ -192,10 +192,17 @@ class ThreadTable:
         told = self.host.threads.get(thread.reaper_tid) if thread.reaper_tid > 0 else None
         if told is not None and told.is_valid and told is not thread:
             return told
-        for member in self.live_members(thread.pid):
-            if member is not thread:
-                return member
-        return self._reaping_ancestor(thread)
+        return self._other_live_member(thread) or self._reaping_ancestor(thread)
+
+    def _other_live_member(self, thread: Thread) -> Thread | None:
+        """The first other thread of the group that is not dead."""
+        group = self.groups.get(thread.pid)
+        if group is not None:
+            for tid in group.members:
+                member = self.host.threads.get(tid)
+                if member is not None and member is not thread and not member.is_dead:
+                    return member
+        return None
 
     def _reaping_ancestor(self, thread: Thread) -> Thread | None:
         in_namespace = _in_pid_namespace(thread)

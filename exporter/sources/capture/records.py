@@ -10,7 +10,7 @@ from msgspec import Struct
 from exporter.events.params import ByteOrder
 from exporter.events.table import event_type, load_event_table
 from exporter.sources.capture import blocks
-from exporter.sources.capture.upgrade import Route, Shape
+from exporter.sources.capture.upgrade import Route, Shape, bad_lengths
 
 MAX_BLOCK_BYTES = 65_536 + blocks.HEADER_BYTES
 """Longest block of an event that is not large."""
@@ -136,9 +136,7 @@ class Layouts:
         if total > MAX_LARGE_BLOCK_BYTES:
             return Shape(total, _no_params)
         taken = sizes[: route.params]
-        bad: tuple[int, ...] = ()
-        if not route.steps:
-            bad = tuple(i for i, w in route.numbers if i < len(taken) and taken[i] not in {0, w})
+        bad = () if route.steps else bad_lengths(route, taken)
         return Shape(total, struct.Struct("".join(f"{n}s" for n in taken)).unpack_from, bad)
 
 

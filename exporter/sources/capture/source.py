@@ -24,9 +24,18 @@ from exporter.sources.capture.input import Input
 from exporter.sources.capture.lists import UserList, read_interfaces, read_machine, read_users
 from exporter.sources.capture.processes import ProcessLists
 from exporter.sources.capture.records import Frame, Layouts
-from exporter.sources.capture.upgrade import EnterStore, Fate, Raw, Route, Shape, convert, route_of
+from exporter.sources.capture.upgrade import (
+    EnterStore,
+    Fate,
+    Raw,
+    Route,
+    Shape,
+    bad_lengths,
+    convert,
+    route_of,
+)
 
-_LIST_BUDGET_BYTES = 96 << 20
+_LIST_BUDGET_BYTES = 64 << 20
 _MAX_SHAPES = 4096
 _MAX_TID = 1 << 32
 _ROUTE_SHIFT = 16
@@ -53,9 +62,9 @@ class CaptureCounts(Struct):
     numbered but not given, because neither rules nor state look at their type. upgraded: dropped by
     the conversion of old versions (their exit events carry what they told). unknown_type: of a
     newer schema. bad_parameter: not given, because a text of theirs has no valid end. bad_number:
-    given, but with a number of the wrong width taken as empty. enters_evicted: stored enter events
-    given up because too many waited. list_entries: threads and descriptors of the metadata left out
-    for their size.
+    given, but with a number of the wrong width, or a too long socket address, taken as empty.
+    enters_evicted: stored enter events given up because too many waited. list_entries: threads and
+    descriptors of the metadata left out for their size.
     """
 
     events: int = 0
@@ -423,7 +432,7 @@ class CaptureSource:
                     position = following
                     continue
                 raw: Raw = shape.unpack(buffer, body)
-                if shape.bad_numbers or not route.is_simple:
+                if shape.bad or not route.is_simple:
                     raw = self._upgrade(route, shape, raw, tid, following - total)
                 if route.texts and not _has_ends(raw, route.texts):
                     self._note_bad(route, following - total)
@@ -491,13 +500,13 @@ class CaptureSource:
 
     def _upgrade(self, route: Route, shape: Shape, raw: Raw, tid: int, position: int) -> Raw:
         """Parameters as the current type has them, with numbers of a wrong width emptied."""
-        bad = shape.bad_numbers
+        bad = shape.bad
         if route.steps:
             converted = convert(route.steps, raw, tid, self._store, self._packing.order)
             if converted is None:
                 raise self._bad(position, _TOO_LONG)
             raw = converted
-            bad = tuple(i for i, width in route.numbers if len(raw[i]) not in {0, width})
+            bad = bad_lengths(route, tuple(map(len, raw)))
         if bad:
             self._counts.bad_number += 1
             raw = [b"" if index in bad else data for index, data in enumerate(raw)]

@@ -58,9 +58,9 @@ class Route(Struct, kw_only=True):
 
     type: the type delivered (or stored). width: bytes of each parameter length in the record.
     params: how many parameters are taken. texts: indexes of texts in what is delivered. numbers:
-    index and bytes of its numbers. is_simple: the parameters need nothing but the check of
-    texts. is_wanted: somebody may ask for the stored event. decoders and shapes (length array ->
-    Shape) are filled by the reader. count: events seen.
+    index and bytes of its numbers. addresses: indexes of its socket addresses. is_simple: the
+    parameters need nothing but the check of texts. is_wanted: somebody may ask for the stored
+    event. decoders and shapes (length array -> Shape) are filled by the reader. count: events seen.
     """
 
     fate: Fate
@@ -75,6 +75,7 @@ class Route(Struct, kw_only=True):
     keeps_enter: bool = False
     texts: tuple[int, ...] = ()
     numbers: tuple[tuple[int, int], ...] = ()
+    addresses: tuple[int, ...] = ()
     is_simple: bool = False
     is_from_plugin: bool = False
     is_wanted: bool = True
@@ -84,11 +85,22 @@ class Route(Struct, kw_only=True):
 
 
 class Shape(Struct):
-    """One array of parameter lengths. size: sum of all; unpack: the parameters at an offset."""
+    """One array of parameter lengths.
+
+    size: sum of all. unpack: the parameters at an offset. bad: indexes of those whose length their
+    type cannot have.
+    """
 
     size: int
     unpack: Callable[[bytes, int], tuple[bytes, ...]]
-    bad_numbers: tuple[int, ...] = ()
+    bad: tuple[int, ...] = ()
+
+
+def bad_lengths(route: Route, lengths: Sequence[int]) -> tuple[int, ...]:
+    """Indexes of numbers of the wrong width and of socket addresses that are too long."""
+    return tuple(
+        i for i, width in route.numbers if i < len(lengths) and lengths[i] not in {0, width}
+    ) + tuple(i for i in route.addresses if i < len(lengths) and lengths[i] > MAX_ADDRESS_BYTES)
 
 
 _INITIAL = frozenset({
@@ -98,6 +110,10 @@ _INITIAL = frozenset({
 _WIDTHS: Mapping[str, int] = {
     **SIGNED_WIDTHS, **UNSIGNED_WIDTHS, "DOUBLE": 8, "IPV4ADDR": 4, "IPV6ADDR": 16,
 }  # fmt: skip
+_SOCKETS = frozenset({"SOCKADDR", "SOCKTUPLE"})
+MAX_ADDRESS_BYTES = 512
+"""Longest socket address; that of a unix socket has a path of at most 108 bytes."""
+
 _NONE_IDS = frozenset({"UID", "GID"})
 _FROM_PLUGINS = frozenset({"PPME_PLUGINEVENT_E", "PPME_ASYNCEVENT_E"})
 _TEXTS = frozenset({"CHARBUF", "FSPATH", "FSRELPATH"})
@@ -143,6 +159,7 @@ def route_of(code: int, nparams: int) -> Route:
             for i, param in enumerate(last.params[:count])
             if param.type in _WIDTHS
         ),
+        addresses=tuple(i for i, param in enumerate(last.params[:count]) if param.type in _SOCKETS),
     )
 
 
