@@ -92,8 +92,9 @@ class Lanner:
         config: str = "",
         command: list[str] | None = None,
         env: dict[str, str] | None = None,
+        port: int = 0,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.socket = directory / "lanner.sock"
         self.lines: list[tuple[int, str]] = []
         """CLOCK_REALTIME ns of arrival, and the line, of standard output."""
