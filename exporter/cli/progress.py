@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-_CLEAR_LINE = "\r\x1b[K"
+_CLEAR_LINE = "\r\x1b[K\x1b[?25h"
+"""To the begin of the line, nothing in it, and the cursor that click's bar hides is back."""
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -59,6 +61,8 @@ class TerminalProgress:
             self._wipe()
 
     def _wipe(self) -> None:
+        if self._bar is None:
+            return
         click.echo(_CLEAR_LINE, err=True, nl=False)
 
     def _text(self) -> str:

@@ -12,6 +12,7 @@ from exporter.app.replay.sources import SYSCALL
 from exporter.cli.options import config_options, read_config, source_option
 from exporter.cli.progress import TerminalProgress
 from exporter.config.document import Path as ConfigPath
+from exporter.errors import LannerError
 
 _EPILOG = """\b
 Examples:
@@ -102,6 +103,8 @@ def replay(
             listen=listen,
         ),
     )
+    if sys.stdout is None:
+        raise LannerError("standard output is closed")
     progress = TerminalProgress()
     try:
         end = made.run(sys.stdout.buffer, progress)

@@ -239,6 +239,37 @@ def test_audit_logs(lanner, tmp_path):
     assert f"warning: {log}:2: " in err
 
 
+def test_a_file_of_another_kind(lanner, curl):
+    """Nothing of it is an audit event: that is an error, after some examples."""
+    status, out, err = lanner("replay", "--source", "k8s_audit", curl, "--summary")
+
+    assert status == 1
+    assert "0 events" in out
+    assert err.count("no JSON") == 10
+    assert f"error: {curl}: nothing in it is an event of source k8s_audit" in err
+
+
+def test_odd_names_are_shown(lanner, tmp_path):
+    """A path may hold bytes that are no text."""
+    path = written(tmp_path / "a\udcff\n.scap", opening("/a"))
+    for form in ([], ["--json"]):
+        status, out, err = lanner("replay", path, "--summary", *form)
+        assert (status, err) == (0, "")
+        assert "/a\N{REPLACEMENT CHARACTER}" in out
+        assert "\n.scap" not in out
+
+
+@pytest.mark.parametrize(("closed", "name"), [(">&-", "output"), ("<&-", "input")])
+def test_closed_streams_are_errors(closed, name):
+    """One sentence."""
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(LANNER)} replay - {closed}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == f"error: standard {name} is closed\n"
+
+
 def read_terminal(args: list[str]) -> tuple[str, int]:
     """Everything the program writes to a terminal, and its status; stdout goes elsewhere."""
     master, slave = pty.openpty()
@@ -261,12 +292,12 @@ def read_terminal(args: list[str]) -> tuple[str, int]:
 
 
 def test_a_terminal_sees_how_far_it_is(curl):
-    """Bytes, percent and events a second on standard error; the bar is gone at the end."""
+    """Bytes, percent and events a second on standard error; at the end the cursor is back."""
     shown, status = read_terminal([curl, "--fields", "%evt.num"])
 
     assert status == 0
     assert re.search(r"replay  \[#* *\]  +\d+%  .*21\.8 KiB/21\.8 KiB  [\d,]+ events/s", shown)
-    assert shown.endswith("\r\x1b[K")
+    assert shown.endswith("\r\x1b[K\x1b[?25h")
 
 
 def test_a_pipe_sees_no_progress(curl):

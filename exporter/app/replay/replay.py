@@ -3,6 +3,7 @@
 Nothing is queued between the parts, so no alert can be lost and all lines come in order.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,10 +21,11 @@ from exporter.app.replay.options import Console, ReplayEnd, ReplayOptions
 from exporter.app.replay.pace import Pace
 from exporter.app.replay.sources import Recording, ReplaySource, make_source
 from exporter.app.replay.summary import Summary, losses_text, summary_json, summary_text
-from exporter.app.replay.view import EventFilter, event_lines
+from exporter.app.replay.view import EventFilter, clean_value, event_lines
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
 from exporter.app.settings import alert_options, line_options
 from exporter.config.schema import Config
+from exporter.errors import LannerError
 from exporter.events.event import Event
 from exporter.events.facts import Fact
 from exporter.events.host import Host
@@ -101,7 +103,7 @@ class Replay:
         RESOLVER.is_online = False
         self._config = config
         self._options = options
-        self._summary = Summary(options.path)
+        self._summary = Summary(clean_value(os.fsencode(options.path)).decode())
         self._interrupts = Interrupts()
         self._loaded: LoadedRules | None = None
         source = options.event_source
@@ -184,6 +186,8 @@ class Replay:
             finally:
                 source.close()
             end = ReplayEnd(source.error, self._interrupts.is_set)
+            if not end.is_interrupted:
+                end.error = end.error or self._nothing_read(source)
             if options.has_summary:
                 seconds = (time.monotonic_ns() - started_ns) / _NS_A_SECOND
                 writer.line(self._summary_line(source, end, seconds))
@@ -218,6 +222,16 @@ class Replay:
             if now_ns() >= show_ns:
                 console.show(source.bytes_read, source.total_bytes, source.events_seen)
                 show_ns = now_ns() + _SHOW_NS
+
+    def _nothing_read(self, source: ReplaySource) -> LannerError | None:
+        """The error about a file of another kind, in which nothing at all could be read."""
+        if source.events_seen or not any(source.losses().values()):
+            return None
+        options = self._options
+        return LannerError(
+            f"{options.path}: nothing in it is an event of source {options.event_source}",
+            hint="--source says what the recording is of",
+        )
 
     def _needed(self) -> frozenset[int] | None:
         """Codes of the events that somebody looks at; None for all."""

@@ -104,6 +104,8 @@ class CaptureFile(CaptureSource):
 def _open_stream(path: str) -> tuple[BinaryIO, bool]:
     """The stream, and whether it is ours to close."""
     if path == STDIN:
+        if sys.stdin is None:
+            raise CaptureError("standard input is closed")
         return sys.stdin.buffer, False
     try:
         return Path(path).open("rb"), True
