@@ -13,6 +13,7 @@ from typing import cast
 from exporter.alerts.hold import AlertHold
 from exporter.app.logs import Logger
 from exporter.config.schema import ContainersSection
+from exporter.errors import ConfigError
 from exporter.metrics import families
 from exporter.metrics.instruments import LabelValues, Reading
 from exporter.metrics.registry import Registry
@@ -34,6 +35,7 @@ class Runtimes:
         self._log = log
         self._section = section
         self._root = section.host_root or os.environ.get("HOST_ROOT", "") or "/"
+        self._kubernetes = kubernetes_place(section) if section.kubernetes.enabled else None
         self._watch = RuntimeWatch(self._places, self.lookups, on_change=self._changed)
 
     async def run(self) -> None:
@@ -65,6 +67,9 @@ class Runtimes:
             for path in paths:
                 for socket in _matching(self._root, path):
                     places.setdefault(socket, Place(name, socket, self._maker(name, socket)))
+        if self._kubernetes is not None:
+            # Last: what a runtime tells of a container is newer than what the API does.
+            places[self._kubernetes.socket] = self._kubernetes
         return list(places.values())
 
     def _maker(self, name: str, socket: str) -> Callable[[], Engine]:
@@ -83,6 +88,40 @@ class Runtimes:
             self._log.info("container runtime connected", engine=place.name, socket=place.socket)
         else:
             self._log.warning("container runtime lost", engine=place.name, error=error.message)
+
+
+def kubernetes_place(section: ContainersSection) -> Place:
+    """Where the Kubernetes API is. Raises ConfigError when that, or this node, is not known."""
+    settings = section.kubernetes
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
+    # An IPv6 address stands in brackets in a URL.
+    inside = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    api = settings.api or (inside if host else "")
+    # The chart gives the node's name as that of the host.
+    node = settings.node_name or os.environ.get("NODE_NAME") or os.environ.get("LANNER_HOSTNAME")
+    for value, key, variable in (
+        (api, "api", "KUBERNETES_SERVICE_HOST"),
+        (node, "node_name", "NODE_NAME"),
+    ):
+        if not value:
+            raise ConfigError(
+                f"containers.kubernetes.{key} is not set, and neither is {variable}",
+                code="C024",
+                hint=f"set containers.kubernetes.{key}, or switch containers.kubernetes off",
+            )
+
+    def make() -> Engine:
+        module = import_module("exporter.sources.runtimes.kubernetes")
+        options = module.KubernetesOptions(
+            api=api.rstrip("/"),
+            node=node or "",
+            token_file=settings.token_file,
+            ca_file=settings.ca_file,
+            label_max_len=section.label_max_len,
+        )
+        return cast("Engine", module.KubernetesEngine(options))
+
+    return Place("kubernetes", api.rstrip("/"), make, is_file=False)
 
 
 def _misses(lookups: Lookups) -> Reading:

@@ -344,7 +344,8 @@ class ContainerSockets(Section):
     """Where the container engines listen; * matches any name. Below host_root."""
 
     docker: tuple[str, ...] = Field(
-        default=("/var/run/docker.sock",), description="Docker; empty for none."
+        default=("/var/run/docker.sock", "/run/docker.sock"),
+        description="Docker; empty for none.",
     )
     podman: tuple[str, ...] = Field(
         default=("/run/podman/podman.sock", "/run/user/*/podman/podman.sock"),
@@ -358,6 +359,28 @@ class ContainerSockets(Section):
             "/run/host-containerd/containerd.sock",
         ),
         description="Kubernetes CRI: containerd and CRI-O; empty for none.",
+    )
+
+
+class KubernetesSection(Section):
+    """The Kubernetes API: who owns a pod, and pods where no runtime can be asked."""
+
+    enabled: bool = Field(default=False, description="Follow the pods of this node.")
+    api: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="URL of the API; empty: that of the cluster Lanner runs in.",
+    )
+    node_name: str = Field(
+        default="", description="Name of this node; empty: $NODE_NAME, else $LANNER_HOSTNAME."
+    )
+    token_file: str = Field(
+        default="/var/run/secrets/kubernetes.io/serviceaccount/token",
+        description="File with the token of the service account; empty for none.",
+    )
+    ca_file: str = Field(
+        default="/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+        description="Certificates the API is trusted by; empty: those of the system.",
     )
 
 
@@ -380,6 +403,9 @@ class ContainersSection(Section):
         ge=0,
         le=10,
         description="Longest wait of an alert for its container's metadata; 0: alerts never wait.",
+    )
+    kubernetes: KubernetesSection = Field(
+        default=KubernetesSection(), description="Kubernetes API."
     )
     hold_capacity: int = Field(
         default=1024, ge=1, le=100_000, description="Alerts waiting for metadata at most."

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.engines import Containerd, Docker, Podman, missing_programs
 from tests.integration.live import Lanner, wait_until
+from tests.kubernetes_api import Api, make_pod
 
 pytestmark = pytest.mark.container
 
@@ -21,6 +22,7 @@ RULES = """
     pod=%k8s.ns.name/%k8s.pod.name uid=%k8s.pod.uid app=%k8s.pod.label[app] type=%container.type
     color=%container.label[color] mount=%container.mount.dest[0] full=%container.full_id
     privileged=%container.privileged hostnet=%container.host_network
+    workload=%container.label[io.kubernetes.workload.name]
     sandbox=%k8s.pod.full_sandbox_id image_id=%container.image.id user=%proc.name
   priority: WARNING
 """
@@ -183,3 +185,34 @@ def test_an_engine_that_hangs(watch, base, containerd):
     assert alert["output_fields"]["container.name"] is None
     assert alert["output_fields"]["k8s.pod.uid"] == pod.uid
     assert lanner.total("lanner_alert_holds_total", step="timed_out") == 1
+
+
+def test_a_pod_without_a_runtime_to_ask(watch, container, tmp_path):
+    """The Kubernetes API alone names a pod's container (here a mock of it, told of a runc one)."""
+    directory = tmp_path / "api"
+    directory.mkdir()
+    api = Api(directory)
+    api.pages = [
+        {
+            "metadata": {"resourceVersion": "1"},
+            "items": [make_pod("web-7d4b-abc", ids=(container.id,))],
+        }
+    ]
+    try:
+        lanner = watch(
+            "containers:\n"
+            "  sockets: {docker: [], podman: [], cri: []}\n"
+            f"  kubernetes: {{enabled: true, api: '{api.url}', node_name: node1,\n"
+            f"    token_file: {api.token_file}, ca_file: {api.ca_file}}}\n"
+        )
+        wait_engine(lanner, "kubernetes")
+        subprocess.run(container.command("cat", "/etc/shadow"), check=True, capture_output=True)
+        fields = alert_of(lanner, container.id)["output_fields"]
+    finally:
+        api.close()
+
+    assert fields["container.name"] == "main"
+    assert fields["container.image.repository"] == "reg.test/app"
+    assert fields["k8s.pod.name"] == "web-7d4b-abc"
+    assert fields["k8s.pod.label[app]"] == "web"
+    assert fields["container.label[io.kubernetes.workload.name]"] == "web"

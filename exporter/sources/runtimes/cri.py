@@ -84,6 +84,10 @@ class CriEngine:
             return None
         return sandbox_facts(pod, kind, self._label_max_len)
 
+    def pod(self, _uid: bytes) -> Container | None:
+        """Pods are told with their containers."""
+        return None
+
     async def changes(self) -> AsyncIterator[Change]:
         """Follow what comes and goes. Raises EventsUnsupportedError with older runtimes."""
         stub = self._connected()

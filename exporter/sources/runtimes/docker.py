@@ -13,6 +13,7 @@ from exporter.events.container import Container, ContainerType
 from exporter.sources.runtimes.docker_facts import container_facts, network_owner, own_ip
 from exporter.sources.runtimes.engine import Change, ChangeKind, EngineError
 from exporter.sources.runtimes.facts import dig
+from exporter.sources.runtimes.lines import lines_of
 
 _TYPES = {"docker": ContainerType.DOCKER, "podman": ContainerType.PODMAN}
 _LIST_SECONDS = 10.0
@@ -56,6 +57,10 @@ class DockerEngine:
         kind = await self._engine_type()
         return container_facts(found, image, kind, self._label_max_len, shared_ip=shared_ip)
 
+    def pod(self, _uid: bytes) -> Container | None:
+        """Pods are told with their containers."""
+        return None
+
     async def changes(self) -> AsyncIterator[Change]:
         """Follow what comes and goes, from a moment before the call."""
         filters = quote(json.dumps({"type": ["container"]}))
@@ -66,7 +71,7 @@ class DockerEngine:
             async with self._connected().stream("GET", url, timeout=limits) as answer:
                 if answer.status_code != httpx2.codes.OK:
                     raise EngineError(f"{self.socket} tells no events: {answer.status_code}")
-                async for line in _lines(answer):
+                async for line in lines_of(answer, _MAX_LINE_BYTES):
                     change = _change(line)
                     if change is not None:
                         yield change
@@ -120,17 +125,6 @@ class DockerEngine:
         code = "E_TIMEOUT" if isinstance(error, httpx2.TimeoutException) else "E_ENGINE"
         reason = f"{type(error).__name__}: {error}"
         return EngineError(f"{self.socket} did not answer: {reason}", code=code)
-
-
-async def _lines(answer: httpx2.Response) -> AsyncIterator[bytes]:
-    """Lines of a stream that never ends; one that is too long ends it."""
-    rest = b""
-    async for part in answer.aiter_bytes():
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
-            yield line
-        if len(rest) > _MAX_LINE_BYTES:
-            raise EngineError("an event is too long")
 
 
 def _change(line: bytes) -> Change | None:

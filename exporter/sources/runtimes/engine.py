@@ -40,17 +40,20 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine's word in the configuration: docker, podman or cri."""
+        """The engine's word in the configuration: docker, podman, cri or kubernetes."""
 
     @property
     def socket(self) -> str:
-        """Path of the socket."""
+        """Path of the socket, or URL."""
 
     async def list_ids(self) -> list[str]:
         """Full ids of the containers and pod sandboxes that exist, ended ones left out."""
 
     async def fetch(self, container: str) -> Container | None:
         """Facts of a container by its full id or the first 12 characters; None if unknown."""
+
+    def pod(self, uid: bytes) -> Container | None:
+        """What is known of a pod by its uid, before its containers exist; None for most engines."""
 
     def changes(self) -> AsyncIterator[Change]:
         """Follow what comes and goes. Raises EventsUnsupportedError when the engine cannot."""

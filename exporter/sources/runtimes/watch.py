@@ -24,6 +24,7 @@ from exporter.sources.runtimes.engine import (
     EngineError,
     EventsUnsupportedError,
 )
+from exporter.sources.runtimes.pod_facts import merged
 
 
 class Receiver(Protocol):
@@ -59,17 +60,27 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
 
 
 class Place(Struct, frozen=True):
-    """Where an engine listens, or may one day. make: its client; called once it is needed."""
+    """Where an engine listens, or may one day.
+
+    make: its client; called once it is needed. is_file: whether `socket` is a path that has to
+    exist, else a URL.
+    """
 
     name: str
     socket: str
     make: Callable[[], Engine]
+    is_file: bool = True
+
+    def exists(self) -> bool:
+        """Whether it is worth a try; one name in a directory, no slower than connecting."""
+        return not self.is_file or Path(self.socket).exists()
 
 
 _CONCURRENT = 16
 """Questions to one engine at a time."""
 
 _MAX_ENDED = 1024
+_POD_UID = b"io.kubernetes.pod.uid"
 
 
 class _Follower:
@@ -77,7 +88,8 @@ class _Follower:
 
     def __init__(self, place: Place, options: WatchOptions) -> None:
         self.place = place
-        self.known: set[str] = set()
+        self.known: dict[str, Container] = {}
+        """Full id -> facts, of the containers that this engine told."""
         self.ended: OrderedDict[str, None] = OrderedDict()
         """The newest that ended; ids are never used again."""
         self.is_up = False
@@ -85,14 +97,21 @@ class _Follower:
         self.tried = asyncio.Event()
         """Set once its first listing has ended, one way or the other."""
         self._engine: Engine | None = None
+        self._making = asyncio.Lock()
         self._slots = asyncio.Semaphore(_CONCURRENT)
         self._options = options
 
     async def engine(self) -> Engine:
         """The client; its libraries are loaded by the first engine that is really there."""
-        if self._engine is None:
-            self._engine = await asyncio.to_thread(self.place.make)
-        return self._engine
+        # Listing and following begin at the same time: both wait for the one client.
+        async with self._making:
+            if self._engine is None:
+                self._engine = await asyncio.to_thread(self.place.make)
+            return self._engine
+
+    def pod(self, uid: bytes) -> Container | None:
+        """What the engine knows of a pod."""
+        return None if self._engine is None else self._engine.pod(uid)
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -131,7 +150,7 @@ class RuntimeWatch:
         self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
         # Until an engine was tried, a socket that is there counts as one that will answer.
-        receiver.connected(is_any=any(_exists(place.socket) for place in find()))
+        receiver.connected(is_any=any(place.exists() for place in find()))
 
     def engines_up(self) -> dict[tuple[str, str], bool]:
         """(engine, socket) -> whether it is connected, of those that once were."""
@@ -189,7 +208,7 @@ class RuntimeWatch:
 
     async def _follow(self, follower: _Follower) -> None:
         """List, then follow changes; returns only by an error."""
-        if not _exists(follower.place.socket):
+        if not follower.place.exists():
             raise EngineError(f"{follower.place.socket} does not exist")
         changes = asyncio.create_task(self._changes(follower))
         try:
@@ -209,9 +228,9 @@ class RuntimeWatch:
 
     async def _list(self, follower: _Follower) -> None:
         listed = set(await (await follower.engine()).list_ids())
-        for container in follower.known - listed:
+        for container in follower.known.keys() - listed:
             self._forget(follower, container)
-        await self._learn(follower, sorted(listed - follower.known))
+        await self._learn(follower, sorted(listed - follower.known.keys()))
 
     async def _learn(self, follower: _Follower, containers: Iterable[str]) -> None:
         """Fetch many; one that ends meanwhile, or cannot be told, is no failure of the engine."""
@@ -233,19 +252,39 @@ class RuntimeWatch:
         if container is None:
             return
         full_id = container.full_id.decode("ascii", "replace")
-        self._receiver.told(container)
         if full_id in follower.ended:
             # It ended while it was being asked for; an alert may still wait for its facts.
+            self._receiver.told(container)
             self._receiver.gone(container.id)
-        else:
-            follower.known.add(full_id)
+            return
+        follower.known[full_id] = container
+        self._receiver.told(self._combined(full_id) or container)
+
+    def _combined(self, full_id: str) -> Container | None:
+        """What all engines tell of a container; None when none does."""
+        combined: Container | None = None
+        for follower in self._followers.values():
+            facts = follower.known.get(full_id)
+            if facts is not None:
+                # The Kubernetes API comes last: it adds to what a runtime tells.
+                combined = facts if combined is None else merged(combined, facts)
+        uid = b"" if combined is None else combined.labels.get(_POD_UID, b"")
+        pods = [follower.pod(uid) for follower in self._followers.values()] if uid else []
+        for pod in pods:
+            if combined is not None and pod is not None:
+                combined = merged(combined, pod)
+        return combined
 
     def _forget(self, follower: _Follower, container: str) -> None:
-        follower.known.discard(container)
+        follower.known.pop(container, None)
         follower.ended[container] = None
         if len(follower.ended) > _MAX_ENDED:
             follower.ended.popitem(last=False)
-        self._receiver.gone(container[:SHORT_ID].encode("ascii", "replace"))
+        rest = self._combined(container)
+        if rest is None:
+            self._receiver.gone(container[:SHORT_ID].encode("ascii", "replace"))
+        else:
+            self._receiver.told(rest)
 
     def _set_up(self, follower: _Follower, *, is_up: bool) -> None:
         follower.is_up = is_up
@@ -285,19 +324,15 @@ class RuntimeWatch:
             *(follower.fetch(name) for follower in up), return_exceptions=True
         )
         reason = "not_found"
+        is_found = False
         for follower, answer in zip(up, answers, strict=True):
             if isinstance(answer, Container):
                 self._told(follower, answer)
-                return ""
-            if isinstance(answer, TimeoutError) or getattr(answer, "code", "") == "E_TIMEOUT":
+                is_found = True
+            elif isinstance(answer, TimeoutError) or getattr(answer, "code", "") == "E_TIMEOUT":
                 reason = "timeout"
             elif isinstance(answer, EngineError) and reason != "timeout":
                 reason = "error"
             elif isinstance(answer, BaseException) and not isinstance(answer, EngineError):
                 raise answer
-        return reason
-
-
-def _exists(socket: str) -> bool:
-    """Whether a socket is there; one name in a directory, no slower than connecting to it."""
-    return Path(socket).exists()
+        return "" if is_found else reason

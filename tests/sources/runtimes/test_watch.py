@@ -40,7 +40,10 @@ class FakeEngine:
         self.socket = socket
         self.containers: set[int] = set()
         self.asked: list[str] = []
+        self.pods: dict[bytes, Container] = {}
+        self.labels: dict[bytes, bytes] = {}
         self.listings = 0
+        self.made = 0
         self.error: BaseException | None = None
         self.fetch_error: BaseException | None = None
         self.gate = asyncio.Event()
@@ -63,8 +66,14 @@ class FakeEngine:
             raise self.fetch_error
         for number in self.containers:
             if full(number).startswith(container):
-                return Container(id=short(number), full_id=full(number).encode())
+                return Container(
+                    id=short(number), full_id=full(number).encode(), labels=self.labels
+                )
         return None
+
+    def pod(self, uid: bytes):
+        """The pod, if the test has given one."""
+        return self.pods.get(uid)
 
     async def changes(self):
         """What the test puts there."""
@@ -88,10 +97,12 @@ class Told:
         self.misses: list[tuple[bytes, str]] = []
         self.is_any = False
         self.news: list[str] = []
+        self.newest: dict[bytes, Container] = {}
 
     def told(self, container: Container) -> None:
         """It exists."""
         self.known.add(container.id)
+        self.newest[container.id] = container
         self.news.append(f"+{container.id.decode()}")
 
     def gone(self, container: bytes) -> None:
@@ -116,6 +127,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def _same(engine: FakeEngine) -> FakeEngine:
+    engine.made += 1
     return engine
 
 
@@ -157,7 +169,7 @@ def test_lists_then_follows(socket):
             engine.events.put_nowait(Change(ChangeKind.WENT, full(1)))
             await until(lambda: told.known == {short(2), short(3)})
             assert watch.engines_up() == {("docker", socket): True}
-            assert engine.listings == 1
+            assert (engine.listings, engine.made) == (1, 1)
 
     asyncio.run(check())
 
@@ -322,5 +334,27 @@ def test_sockets_that_appear_later(tmp_path):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+    asyncio.run(check())
+
+
+def test_the_api_adds_to_what_a_runtime_tells(tmp_path):
+    """A container's pod is looked up by its uid; the runtime's word wins, the rest is added."""
+
+    async def check() -> None:
+        runtime, api = (FakeEngine(str(tmp_path / name)) for name in ("runtime", "api"))
+        for engine in (runtime, api):
+            (tmp_path / engine.socket).touch()
+        uid = b"io.kubernetes.pod.uid"
+        runtime.labels = {uid: b"u1", b"a": b"runtime"}
+        api.pods[b"u1"] = Container(id=b"", ip=b"10.0.0.1", labels={b"a": b"api", b"b": b"api"})
+        async with watching(runtime, api) as (watch, told):
+            await until(lambda: len(watch.engines_up()) == 2)
+            runtime.containers = {1}
+            runtime.events.put_nowait(Change(ChangeKind.CAME, full(1)))
+            await until(lambda: told.newest)
+            facts = told.newest[short(1)]
+            assert (facts.id, facts.ip) == (short(1), b"10.0.0.1")
+            assert facts.labels == {uid: b"u1", b"a": b"runtime", b"b": b"api"}
 
     asyncio.run(check())
