@@ -24,11 +24,11 @@ RUN /opt/lanner/bin/pip install --quiet --no-cache-dir --no-deps --no-build-isol
  && /opt/lanner/bin/python -m compileall -q /opt/lanner/lib
 
 FROM ${BASE}
-# libbpfcc brings clang and LLVM, which only the short-lived compiler process maps; libbpf1 reads
-# the ring. bcc's Python module is not needed.
+# libbpfcc brings clang and LLVM, which only the short-lived compiler process maps. bcc's
+# Python module is not needed.
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      ca-certificates libbpf1 libbpfcc python3 > /dev/null \
+      ca-certificates libbpfcc python3 > /dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /usr/share/doc /usr/share/man \
  && mkdir -p /run/lanner /var/cache/lanner /etc/lanner
 COPY --from=build /opt/lanner /opt/lanner

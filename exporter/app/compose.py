@@ -18,6 +18,7 @@ from exporter.alerts.maker import own_hostname
 from exporter.app.audit import audit_routes, make_inbox
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
+from exporter.app.memory import give_back_memory
 from exporter.app.node import Node, NodeOptions
 from exporter.app.node_settings import (
     counter_options,
@@ -180,6 +181,7 @@ def settle_interpreter() -> None:
     """
     gc.collect()
     gc.freeze()
+    give_back_memory()
     gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(_SWITCH_SECONDS)
 

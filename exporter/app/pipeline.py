@@ -20,7 +20,8 @@ from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
 
-_POLL_NS = 100_000_000
+_POLL_NS = 250_000_000
+"""Longest wait for an event: so long a stop may take, and four times a second the thread wakes."""
 _NS_A_SECOND = 1e9
 _HOLDING_POLL_NS = 5_000_000
 """Longest sleep while alerts are held: how long one may lie here after its answer came."""

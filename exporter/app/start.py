@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from exporter.app.privileges import drop_privileges
 from exporter.config.schema import Config
 from exporter.events.host import Host
 from exporter.sources.probe.live_source import ProbeSource
@@ -63,6 +64,9 @@ def run_node(config: Config) -> int:
     probe = None
     if config.probe.enabled:
         probe = OpeningProbe(Host(num_cpus=os.cpu_count() or 1), probe_options(config))
+    if config.drop_privileges:
+        # The thread above has its own, until it has attached the probe and ends.
+        drop_privileges()
     try:
         compose = cast("_Compose", import_module("exporter.app.compose"))
         return compose.run_composed(config, probe)

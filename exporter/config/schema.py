@@ -461,6 +461,12 @@ class Config(Section):
     containers: ContainersSection = Field(
         default=ContainersSection(), description="Container runtimes."
     )
+    drop_privileges: bool = Field(
+        default=True,
+        description="Keep only the capabilities that watching needs: DAC_READ_SEARCH,"
+        " NET_BIND_SERVICE, SYS_PTRACE, PERFMON and BPF. Programs that Lanner starts gain none,"
+        " and sockets of rootless Podman cannot be asked.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message of Lanner's own log, on standard error."
     )

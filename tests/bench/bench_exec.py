@@ -1,4 +1,4 @@
-"""Processes that live for a millisecond: what watching them costs, and whether each is seen whole."""
+"""Processes that live for a millisecond: what watching costs, and whether each is seen whole."""
 
 import os
 import re

@@ -5,6 +5,7 @@ import select
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,3 +237,31 @@ def test_own_events_are_left_out():
 
     assert of(events, "procexit", pid)
     assert all(event.live.pid != os.getpid() for event in events)
+
+
+def test_records_across_the_end_of_the_ring_are_whole():
+    """Whatever the place of a record in the ring, its bytes are those that were written."""
+    rounds, each = 61, 7
+    rig = Rig(syscalls=frozenset({"mkdir"}), procexit=False, ring_bytes=4096)
+    try:
+        names: list[bytes] = []
+        events: list[Any] = []
+        for turn in range(rounds):
+            made = [f"/proc/{'x' * (turn + step)}-{turn}-{step}" for step in range(each)]
+            names += map(os.fsencode, made)
+            rig.call(
+                f"""
+                for name in {made!r}:
+                    try:
+                        os.mkdir(name)
+                    except OSError:
+                        pass
+                """
+            )
+            events += rig.source.poll(time.monotonic_ns())
+        dropped = rig.source.probe.counters().dropped
+    finally:
+        rig.close()
+
+    assert dropped == 0
+    assert [event.named_param("path") for event in events] == names

@@ -144,7 +144,7 @@ class Probe:
             self._load(wanted)
             self._fill()
             self.report(self._first_calls(), self.options.followed)
-            self._ring = ring.Ring(self._maps["events"])
+            self._ring = ring.Ring(self._maps["events"], self.options.ring_bytes)
             for program in self._hooks():
                 self._attach(program)
             self._seed_scope()

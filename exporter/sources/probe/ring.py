@@ -1,20 +1,21 @@
-"""Reading the BPF ring buffer, through libbpf.so.1 (0.3 MiB in the long-lived process)."""
+"""Reading the BPF ring buffer through its memory.
 
-import ctypes
-import errno
-import os
+The kernel shows three parts of a ring map: a page with the reader's position, which we write; a
+page with the writers' position; and the records, each behind a word with its length. libbpf maps
+the records twice in a row, so that none is ever in two pieces; here they are mapped once, which
+halves what counts as our memory, and the one record that lies across the end is put together.
+Source: the kernel's documentation, "BPF ring buffer"; kernel/bpf/ringbuf.c.
+"""
+
+import mmap
+import select
+import threading
 import time
-from functools import cache
 
 from exporter.errors import ProbeError
 
-_SAMPLE_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-
-
 BATCH_RECORDS = 1024
 """Most records taken in one go; bounds memory and the time until the caller has its turn."""
-
-_BATCH_IS_FULL = -errno.ENOBUFS
 
 _BUSY_RECORDS = 20
 _BUSY_WINDOW_NS = 20_000_000
@@ -23,31 +24,11 @@ _BUSY_WINDOW_NS = 20_000_000
 _PAUSE_SECONDS = 0.004
 """How long records gather then: 250 wake-ups a second, and an alert is at most so much later."""
 
-
-@cache
-def _libbpf() -> ctypes.CDLL:
-    try:
-        lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    except OSError as error:
-        raise ProbeError(
-            f"libbpf cannot be loaded: {error}",
-            code="E_LIBBPF",
-            hint="install it: apt install libbpf1",
-        ) from error
-    ring = ctypes.c_void_p
-    lib.ring_buffer__new.restype = ring
-    lib.ring_buffer__new.argtypes = [
-        ctypes.c_int, _SAMPLE_CALLBACK, ctypes.c_void_p, ctypes.c_void_p,
-    ]  # fmt: skip
-    lib.ring_buffer__poll.argtypes = [ring, ctypes.c_int]
-    lib.ring_buffer__consume.argtypes = [ring]
-    lib.ring_buffer__epoll_fd.argtypes = [ring]
-    lib.ring_buffer__free.argtypes = [ring]
-    lib.ring_buffer__free.restype = None
-    # libbpf prints diagnostics of its own to stderr; errors reach the user through ProbeError.
-    lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
-    lib.libbpf_set_print(None)
-    return lib
+_IS_BEING_WRITTEN = 1 << 31
+_IS_DISCARDED = 1 << 30
+_LENGTH_MASK = _IS_DISCARDED - 1
+_HEAD_BYTES = 8
+_MS = 1000
 
 
 class _Pace:
@@ -73,40 +54,37 @@ class _Pace:
 
 
 class Ring:
-    """Consumer of one ring buffer. callback_errors: records lost in the callback.
+    """The one reader of a ring buffer.
 
     A record that comes alone is taken at once; while they come in crowds, the reader lets them
     gather for a few milliseconds. The kernel wakes nobody then, for nobody waits.
+
+    size: bytes of the ring. Raises ProbeError when it cannot be mapped.
     """
 
-    def __init__(self, map_fd: int) -> None:
+    def __init__(self, map_fd: int, size: int) -> None:
+        page = mmap.PAGESIZE
+        try:
+            self._ours = mmap.mmap(map_fd, page)
+            self._kernels = mmap.mmap(map_fd, page + size, prot=mmap.PROT_READ, offset=page)
+        except (OSError, ValueError) as error:
+            raise ProbeError(f"cannot map the ring buffer: {error}", code="E_RING") from error
+        self._mask = size - 1
+        # Elements of a cast view are read and written by one instruction each.
+        self._taken = memoryview(self._ours).cast("Q")
+        self._given = memoryview(self._kernels)[:page].cast("Q")
+        self._data = memoryview(self._kernels)[page:]
+        self._words = self._data.cast("I")
         self._pace = _Pace()
-        self._lib = _libbpf()
-        self._batch: list[bytes] = []
-        self.callback_errors = 0
-        string_at = ctypes.string_at
-
-        def on_sample(_context: int, data: int, size: int) -> int:
-            # ctypes prints what a callback raises and goes on: count it instead.
-            try:
-                self._batch.append(string_at(data, size))
-            except Exception:  # noqa: BLE001
-                self.callback_errors += 1
-            # libbpf reads on for as long as producers keep the ring filled; a negative answer
-            # makes it return, with this record taken.
-            return 0 if len(self._batch) < BATCH_RECORDS else _BATCH_IS_FULL
-
-        self._callback = _SAMPLE_CALLBACK(on_sample)  # must outlive the ring
-        self._ring = self._lib.ring_buffer__new(map_fd, self._callback, None, None)
-        if not self._ring:
-            raise ProbeError(
-                f"cannot map the ring buffer: {os.strerror(ctypes.get_errno())}", code="E_RING"
-            )
+        self._epoll = select.epoll()
+        self._epoll.register(map_fd, select.EPOLLIN)
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     @property
     def fd(self) -> int:
         """Descriptor that becomes readable when records arrive."""
-        return int(self._lib.ring_buffer__epoll_fd(self._ring))
+        return self._epoll.fileno()
 
     def take(self, timeout_ms: int) -> list[bytes]:
         """Records that are there now, or the first to come within the time; may be empty.
@@ -115,28 +93,63 @@ class Ring:
         """
         if timeout_ms and self._pace.is_busy:
             time.sleep(_PAUSE_SECONDS)
-        result = int(self._lib.ring_buffer__poll(self._ring, timeout_ms))
-        if result < 0 and result not in (-errno.EINTR, _BATCH_IS_FULL):
-            raise ProbeError(f"cannot read the ring buffer: {os.strerror(-result)}", code="E_RING")
-        batch = self._swap()
+        batch = self._read()
+        if not batch and timeout_ms:
+            self._epoll.poll(timeout_ms / _MS)
+            batch = self._read()
         self._pace.note(len(batch), time.monotonic_ns())
         return batch
 
     def take_all(self) -> list[bytes]:
         """Everything that is in the ring now, in one list: for the end, when nothing is added."""
         records: list[bytes] = []
-        while True:
-            result = int(self._lib.ring_buffer__consume(self._ring))
-            records += self._swap()
-            if result != _BATCH_IS_FULL:
-                return records
+        while batch := self._read():
+            records += batch
+        return records
 
-    def _swap(self) -> list[bytes]:
-        batch, self._batch = self._batch, []
+    def _read(self) -> list[bytes]:
+        """The finished records up to the first that is still being written."""
+        data, words, mask = self._data, self._words, self._mask
+        position = self._taken[0]
+        end = self._given[0]
+        batch: list[bytes] = []
+        while position < end and len(batch) < BATCH_RECORDS:
+            start = position & mask
+            head = words[start >> 2]
+            if head & _IS_BEING_WRITTEN:
+                break
+            self._fence()
+            length = head & _LENGTH_MASK
+            start += _HEAD_BYTES
+            # The head never lies across the end: records are multiples of eight bytes.
+            if not head & _IS_DISCARDED:
+                stop = start + length
+                if stop <= mask + 1:
+                    batch.append(bytes(data[start:stop]))
+                else:
+                    first = bytes(data[start:])
+                    batch.append(first + bytes(data[: length - len(first)]))
+            position += _HEAD_BYTES + (length + 7 & ~7)
+        self._fence()
+        self._taken[0] = position
+        # The writers' position is looked at again only behind this: by epoll, or by the next call.
+        self._fence()
         return batch
+
+    def _fence(self) -> None:
+        """Keep reads and writes of memory on both sides of this apart, as the lock does.
+
+        x86 hardly needs it; aarch64 may read a record before the word that says it is finished.
+        """
+        self._lock.release()
+        self._lock.acquire()
 
     def close(self) -> None:
         """Unmap the ring; it must not be used afterwards. May be called twice."""
-        if self._ring:
-            self._lib.ring_buffer__free(self._ring)
-            self._ring = None
+        if self._epoll.closed:
+            return
+        self._epoll.close()
+        for view in (self._taken, self._given, self._words, self._data):
+            view.release()
+        self._ours.close()
+        self._kernels.close()

@@ -1,0 +1,41 @@
+"""Only code that is the same as in its file is given back."""
+
+from exporter.app.memory import clean_code, give_back_memory
+
+SMAPS = """\
+00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/clean
+Rss:                 300 kB
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+00651000-00652000 r--p 00051000 08:02 173521      /usr/bin/clean
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+7f0000000000-7f0000001000 r-xp 00000000 08:02 9   /usr/lib/with a breakpoint.so
+Private_Dirty:         4 kB
+Anonymous:             4 kB
+7f0000002000-7f0000003000 r-xp 00000000 00:00 0
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+7fff00000000-7fff00002000 r-xp 00000000 00:00 0   [vdso]
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+7f0000004000-7f0000005000 rwxp 00000000 08:02 9   /usr/lib/writable.so
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+7f0000006000-7f0000008000 r-xp 00001000 08:02 9   /usr/lib/last.so
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+"""
+
+
+def test_only_clean_code_of_files():
+    """No data, no code with breakpoints, nothing without a file."""
+    assert clean_code(SMAPS) == [(0x400000, 0x452000), (0x7F0000006000, 0x7F0000008000)]
+    assert clean_code("") == []
+
+
+def test_giving_back_breaks_nothing():
+    """Code that is needed again is there again."""
+    give_back_memory()
+
+    assert sum(range(1000)) == 499_500
