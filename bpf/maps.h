@@ -66,6 +66,8 @@ struct event_counters {
 };
 
 /* Beside the events' own counters: what could not be reported, and why. */
+#define MAX_NUMBER 512 /* native numbers lie below */
+
 #define REASON_IA32 0
 #define REASON_SCRATCH_BUSY 1
 #define REASON_NO_STEP 2
@@ -83,6 +85,8 @@ struct event_counters {
 #define MAP_COUNTERS bpf_pseudo_fd(1, 5) /* per-CPU array: event code -> struct event_counters */
 #define MAP_REASONS bpf_pseudo_fd(1, 6) /* per-CPU array: REASON_* -> u64 */
 #define MAP_SCOPE_PIDS bpf_pseudo_fd(1, 7) /* hash: process id -> u8 */
+#define MAP_FILTERS bpf_pseudo_fd(1, 8) /* program array: number -> filter, then record_call */
+/* Numbers 9 and 10 are maps of the filters (exporter/pushdown/memory.py). */
 
 /* Constants of one start, put in place by the loader in the same way; so the compiled text depends
  * on the kernel alone and can be kept. Those that are not set are 0, and the verifier drops what
@@ -93,6 +97,7 @@ struct event_counters {
 #define SCOPE_CGROUP_LEVEL ((u32)bpf_pseudo_fd(1, 104)) /* its depth in its hierarchy */
 #define SCOPE_CGROUP_SUBSYS bpf_pseudo_fd(1, 105) /* 1 + index of its v1 controller, 0: v2 */
 #define WANT_PROCEXIT bpf_pseudo_fd(1, 106)
+#define TYPED bpf_pseudo_fd(1, 108) /* the program's context and task are typed pointers */
 #define RING_LIMIT bpf_pseudo_fd(1, 107) /* bytes in the ring that leave room for the state's events */
 
 static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;

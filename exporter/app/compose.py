@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 from exporter.alerts.event_drops import Drops
@@ -44,7 +44,9 @@ from exporter.metrics.instruments import LabelValues, Reading
 from exporter.metrics.registry import Registry
 from exporter.outputs.output import Output
 from exporter.outputs.stdout import StdoutOutput
+from exporter.pushdown.install import Pushdown
 from exporter.rules.fields.catalogue import fields_of
+from exporter.rules.ruleset import Ruleset
 from exporter.server.address import parse_address
 from exporter.server.grpc import parse_socket
 from exporter.server.stream import StreamOptions
@@ -135,13 +137,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
             _say_drops_soon(asyncio.get_running_loop(), log),
             time.monotonic_ns(),
         ),
-        watch=lambda rulesets: (
-            None
-            if live is None
-            else live.report(
-                frozenset().union(*(calls_for(ruleset) for ruleset in rulesets)), STATE_CALLS
-            )
-        ),
+        watch=_watcher(config, live, log),
         registry=registry_of(config),
         counters=counter_options(config),
         rule_sampling=config.metrics.rule_sampling,
@@ -230,9 +226,38 @@ def fields_checksum() -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
+def _watcher(
+    config: Config, source: ProbeSource | None, log: Logger
+) -> Callable[[Sequence[Ruleset]], None]:
+    """What has the probe report the events of rulesets: filtered by the rules, or all of a type."""
+    if source is None:
+        return lambda _rulesets: None
+    if not config.probe.pushdown:
+        return lambda rulesets: source.report(
+            frozenset().union(*(calls_for(ruleset) for ruleset in rulesets)), STATE_CALLS
+        )
+
+    def say(event: str, **facts: object) -> None:
+        """A line of the log."""
+        log.warning(event, **facts)
+
+    return Pushdown(source.probe, calls_for, say).watch
+
+
 def kernel_events(source: ProbeSource) -> Reading:
-    """(type, "submitted") -> events that the kernel put into the ring."""
-    return _by_type(source, "submitted", "submitted")
+    """(type, stage) -> events that the kernel saw, left out, and put into the ring."""
+    reading: dict[LabelValues, float] = {}
+    if source.is_ended:
+        return reading
+    for code, count in source.probe.counters().events.items():
+        name = _EVENT_NAMES[code]
+        for stage, number in (
+            ("seen", count.filtered + count.submitted + count.dropped),
+            ("filtered", count.filtered),
+            ("submitted", count.submitted),
+        ):
+            reading[name, stage] = reading.get((name, stage), 0) + number
+    return reading
 
 
 def _by_type(source: ProbeSource, key: str, label: str) -> dict[LabelValues, float]:

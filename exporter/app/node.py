@@ -58,7 +58,7 @@ class NodeOptions:
     may take seconds. outputs: each with the capacity of its queue. kernel_events: (type, stage) ->
     events counted in the kernel. export: registers further readers of source and state.
     on_ready: called once, just before "ready" is said. watch: asks the source for the events of
-    these rulesets and no others; called in the loop's thread once the source is open. watchdog:
+    these rulesets and no others; called in a thread once the source is open. watchdog:
     looks after the source, in the hot thread. registry: where all metrics of this node go.
     counters: settings of the alert families. rule_sampling: one in so many events tells the cost of
     rules; 0: none. hold: where alerts wait for metadata, if they do. background: what runs on the
@@ -216,8 +216,10 @@ class Node:
                     # The signal went to the whole process group and took the probe's compiler too.
                     return 0
                 raise
-            options.watch([self._pipeline.rules.ruleset])
-            await asyncio.to_thread(options.state.scan)
+            await asyncio.gather(
+                asyncio.to_thread(options.watch, [self._pipeline.rules.ruleset]),
+                asyncio.to_thread(options.state.scan),
+            )
             self._queue.connect(self._loop, self._take_alerts)
             self._pipeline.start()
             self._is_running = True
@@ -283,9 +285,10 @@ class Node:
                 self._log.error("reload failed, the old rules stay", error=str(error))
                 raise
             # Both sets' events while the rules change over, so that neither misses one.
-            self._options.watch([self._pipeline.rules.ruleset, rules.ruleset])
+            both = [self._pipeline.rules.ruleset, rules.ruleset]
+            await asyncio.to_thread(self._options.watch, both)
             self._take_rules(rules)
-            self._options.watch([rules.ruleset])
+            await asyncio.to_thread(self._options.watch, [rules.ruleset])
             self._reloads.succeeded()
             message = f"reloaded, {len(rules.enabled)} rules"
             self._log.info("reloaded", rules=len(rules.enabled))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from exporter.app.reported_calls import calls_for
 from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
 from exporter.cli.options import config_options, read_config
 from exporter.errors import LannerError
@@ -53,7 +54,7 @@ def explain(
     report = load_rules(read_rule_files(files or config.rules_files), rule_options(config))
     raise_errors(report)
     if rule == "-":
-        filters = analyse(report.ruleset)
+        filters = analyse(report.ruleset, sorted(calls_for(report.ruleset)))
         whole = ruleset_to_json(filters) if is_json else ruleset_to_text(filters)
         click.echo(json.dumps(whole) if is_json else whole)
         return
@@ -66,7 +67,7 @@ def explain(
         )
     found = explain_rule(loaded[rule], _warnings(report, rule))
     alone = Ruleset((dataclasses.replace(loaded[rule], is_enabled=True),))
-    filters = analyse(alone) if loaded[rule].source == SYSCALL else {}
+    filters = analyse(alone, sorted(calls_for(alone))) if loaded[rule].source == SYSCALL else {}
     if is_json:
         click.echo(json.dumps({**to_json(found), "pushdown": rule_to_json(filters, rule)}))
     elif filters:

@@ -57,6 +57,11 @@ Signals: SIGTERM and SIGINT deliver what waits and stop; SIGHUP loads the rules 
     help="Where events come from; may be repeated. As configured without it: the kernel probe.",
 )
 @click.option(
+    "--no-pushdown",
+    is_flag=True,
+    help="Send all events of the wanted types to user space, for comparison.",
+)
+@click.option(
     "--scope-cgroup",
     metavar="PATH",
     help="Watch only this cgroup directory and those below it; decided in the kernel.",
@@ -77,6 +82,7 @@ def run(
     is_json: bool,
     grpc_socket: str | None,
     sources: tuple[str, ...],
+    no_pushdown: bool,
     scope_cgroup: str | None,
     scope_pid: int | None,
 ) -> None:
@@ -89,6 +95,8 @@ def run(
     if sources:
         flags["--source syscall"] = (("probe", "enabled"), "syscall" in sources)
         flags["--source k8s_audit"] = (("k8s_audit", "enabled"), "k8s_audit" in sources)
+    if no_pushdown:
+        flags["--no-pushdown"] = (("probe", "pushdown"), False)
     for flag, path, value in (
         ("--listen", ("http", "listen"), listen),
         ("--web.config.file", ("http", "web_config_file"), web_config_file),

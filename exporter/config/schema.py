@@ -279,6 +279,10 @@ class ProbeSection(Section):
         le=2**31,
         description="Ring buffer; rounded up to a power of two.",
     )
+    pushdown: bool = Field(
+        default=True,
+        description="Leave events that no loaded rule can match out in the kernel.",
+    )
     scope_cgroup: str = Field(
         default="", description="Only this cgroup directory and those below it."
     )

@@ -67,8 +67,9 @@ DETECTION_LATENCY = Family(
 EVENTS = Family(
     "lanner_events_total",
     Kind.COUNTER,
-    "Events by type and stage: submitted by the kernel probe, delivered when the rules have looked"
-    " at the event.",
+    "Events by type and stage: seen by the kernel probe, filtered out there because no rule can"
+    " match them, submitted to user space, delivered when the rules have looked at the event. Seen"
+    " is filtered plus submitted plus dropped.",
     ("type", "stage"),
 )
 EVENTS_DROPPED = Family(

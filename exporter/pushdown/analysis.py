@@ -14,7 +14,11 @@ from exporter.pushdown.fields import KERNEL_FIELDS
 from exporter.pushdown.ir import (
     FALSE,
     TRUE,
+    Below,
+    Fact,
     Group,
+    Kind,
+    Literal,
     Observation,
     Predicate,
     Text,
@@ -22,7 +26,8 @@ from exporter.pushdown.ir import (
     holds,
 )
 from exporter.pushdown.layout import CallLayout, call_layout
-from exporter.pushdown.simplify import all_of, any_of, without_heavy
+from exporter.pushdown.simplify import all_of, any_of, under, without_heavy
+from exporter.pushdown.values import known_value
 from exporter.rules.bind import Read, Test
 from exporter.rules.plan import (
     AllNode,
@@ -34,7 +39,7 @@ from exporter.rules.plan import (
     children_of,
 )
 from exporter.rules.ruleset import Rule, Ruleset
-from exporter.sources.probe.syscalls import CALLS, Step
+from exporter.sources.probe.syscalls import CALLS, STATE_CALLS, Step
 from exporter.state.state import LIVE_NEEDS
 
 SYSCALL = "syscall"
@@ -119,9 +124,13 @@ def analyse(ruleset: Ruleset, calls: Iterable[str] = tuple(CALLS)) -> dict[str, 
             if predicate != FALSE:
                 blamed = walker.blame(node) if predicate == TRUE else ()
                 shares.append(RuleShare(rules[at], predicate, walker.left(node), blamed))
+        predicate = any_of(share.predicate for share in shares)
+        if layout.step is Step.EXEC_FAILED:
+            # Successful ones come from another tracepoint.
+            predicate = under(predicate, [Literal(Below(Fact(Kind.RET), 0))])
         found[name] = CallFilter(
             call=layout,
-            predicate=any_of(share.predicate for share in shares),
+            predicate=predicate,
             is_needed=_is_needed(layout),
             notes_port=layout.step is Step.ACCEPT,
             shares=tuple(shares),
@@ -131,7 +140,8 @@ def analyse(ruleset: Ruleset, calls: Iterable[str] = tuple(CALLS)) -> dict[str, 
 
 def _is_needed(layout: CallLayout) -> bool:
     """Whether the state needs every event. Successful execs do not come from the call's exit."""
-    return layout.event.id in LIVE_NEEDS and layout.step is not Step.EXEC_FAILED
+    is_state = layout.name in STATE_CALLS or layout.event.id in LIVE_NEEDS
+    return is_state and layout.step is not Step.EXEC_FAILED
 
 
 class _Walker:
@@ -235,6 +245,9 @@ def approximate_test(test: Test, call: CallLayout) -> Approximation:
     """What the kernel can say of one test on the events of a call."""
     if test.right is not None or not isinstance(test.left, Read):
         return UNKNOWN
+    if call.step is Step.NUMBER and test.left.use.field.name in {"evt.type", "syscall.type"}:
+        # Calls without an event of their own share one, whose name is the call's.
+        return known_value(test, call.name.encode())
     decide = KERNEL_FIELDS.get(test.left.use.field.kernel)
     return UNKNOWN if decide is None else decide(test, call)
 

@@ -48,6 +48,7 @@ class Alu(IntEnum):
     NEG = 0x80
     XOR = 0xA0
     MOV = 0xB0
+    ARSH = 0xC0
 
 
 class Jump(IntEnum):
@@ -77,6 +78,7 @@ class Helper(IntEnum):
     PROBE_READ_USER = 112
     PROBE_READ_KERNEL = 113
     PROBE_READ_USER_STR = 114
+    PROBE_READ_KERNEL_STR = 115
     CURRENT_TASK_BTF = 158
     TASK_PT_REGS = 175
 
@@ -84,10 +86,11 @@ class Helper(IntEnum):
 class Label:
     """A place in the code. Set by `Assembler.place`, used by jumps before or after that."""
 
-    __slots__ = ("at",)
+    __slots__ = ("at", "is_used")
 
     def __init__(self) -> None:
         self.at: int | None = None
+        self.is_used = False
 
 
 class Assembler:
@@ -150,10 +153,15 @@ class Assembler:
         """Clear the upper half."""
         self._emit(0xBC, dst, dst)
 
+    def to_big_endian(self, dst: Reg, bits: int) -> None:
+        """Turn the lowest 16 or 32 bits from big endian, as in packets, to a number, or back."""
+        self._emit(0xDC, dst, 0, 0, bits)
+
     def jump(
         self, label: Label, op: Jump = Jump.ALWAYS, left: Reg = Reg.R0, right: int | Reg = 0
     ) -> None:
         """Go to the label, or only if left op right. Numbers are signed 32-bit ones."""
+        label.is_used = True
         self._jumps.append((len(self._code), label))
         if isinstance(right, Reg):
             self._emit(0x0D | op, left, right)

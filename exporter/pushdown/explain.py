@@ -8,6 +8,7 @@ from msgspec import Struct
 from exporter.pushdown.analysis import CallFilter, RuleShare
 from exporter.pushdown.ir import TRUE, Predicate
 from exporter.rules.bind import Test
+from exporter.sources.probe.syscalls import Step
 
 _MAX_BLAMED = 3
 
@@ -19,14 +20,17 @@ class ForcedThrough(Struct, frozen=True):
     calls: tuple[str, ...]
     blamed: tuple[str, ...]
 
-    def __str__(self) -> str:
+    @property
+    def reason(self) -> str:
+        """The part of the condition to blame, as a sentence without its end."""
         if not self.blamed:
-            reason = "its condition asks for nothing but the event type"
-        else:
-            shown = "; ".join(self.blamed[:_MAX_BLAMED])
-            more = len(self.blamed) - _MAX_BLAMED
-            reason = f"the kernel cannot test {shown}{f' and {more} more' if more > 0 else ''}"
-        return f'rule "{self.rule}" wants every {", ".join(self.calls)}: {reason}'
+            return "its condition asks for nothing but the event type"
+        shown = "; ".join(self.blamed[:_MAX_BLAMED])
+        more = len(self.blamed) - _MAX_BLAMED
+        return f"the kernel cannot test {shown}{f' and {more} more' if more > 0 else ''}"
+
+    def __str__(self) -> str:
+        return f'rule "{self.rule}" wants every {", ".join(self.calls)}: {self.reason}'
 
 
 def test_text(test: Test) -> str:
@@ -48,7 +52,8 @@ def forced_through(filters: Mapping[str, CallFilter]) -> list[ForcedThrough]:
     found: dict[tuple[int, tuple[str, ...]], list[str]] = {}
     names: dict[int, str] = {}
     for name, one in filters.items():
-        if one.is_needed:
+        if one.is_needed or one.call.step is Step.EXEC_FAILED:
+            # Successful execs are sent in any case.
             continue
         for share in one.shares:
             if share.predicate == TRUE:

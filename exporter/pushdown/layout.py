@@ -10,7 +10,14 @@ from enum import StrEnum
 from msgspec import Struct
 
 from exporter.events.table import EventType, event_type
-from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, OPEN_HOW, CallSpec, Step
+from exporter.sources.probe.syscalls import (
+    CALLS,
+    HAS_DIRFD,
+    OPEN_HOW,
+    CallSpec,
+    Step,
+    parse_ops,
+)
 
 
 class Form(StrEnum):
@@ -60,9 +67,9 @@ _LETTERS = {
     "M": Form.MODE,
 }
 """Letters of `CallSpec.ops` that write a parameter. A string argument is looked at like a path."""
-_NO_PARAMETER = frozenset("RC-")
-_NO_ARGUMENT = frozenset("RC")
-_KNOWN = _NO_PARAMETER | _LETTERS.keys()
+_PARAMETERS = {"R": 0, "C": 0, "X": 2, "Y": 2, "V": 3, "K": 3, "J": 6, "E": 6}
+"""Letters that write another number of parameters than one (OPS in syscalls.py)."""
+_ARGUMENTS = 6
 _MAX_PATHS = 2
 
 
@@ -75,6 +82,7 @@ def call_layout(name: str) -> CallLayout:
     match spec.step:
         case Step.GENERIC:
             places = _generic(spec)
+            socket = 0 if name == "listen" else None
         case Step.OPEN:
             places = _open(spec)
         case Step.CREAT:
@@ -88,6 +96,8 @@ def call_layout(name: str) -> CallLayout:
             socket = 0
         case Step.ACCEPT:
             socket = -1
+        case Step.IO if kind.id.startswith("PPME_SOCKET_"):
+            socket = 0
         case _:
             pass
     paths = [place for place in places.values() if place.form is Form.PATH]
@@ -107,16 +117,13 @@ def _open(spec: CallSpec) -> dict[int, Place]:
 
 
 def _generic(spec: CallSpec) -> dict[int, Place]:
-    """By the letters of `ops`; letters that are not known here end the layout."""
+    """By the letters of `ops`."""
     places: dict[int, Place] = {}
-    parameter, argument, paths = 1, 0, 0
-    for letter in spec.ops:
-        if letter not in _KNOWN:
-            break
+    parameter, paths = 1, 0
+    for letter, argument in parse_ops(spec.ops):
         form = _LETTERS.get(letter)
-        if form is not None:
+        if form is not None and argument < _ARGUMENTS:
             places[parameter] = Place(argument, form, paths if form is Form.PATH else 0)
             paths += form is Form.PATH
-        parameter += letter not in _NO_PARAMETER
-        argument += letter not in _NO_ARGUMENT
+        parameter += _PARAMETERS.get(letter, 1)
     return places

@@ -5,7 +5,7 @@ conjunction or disjunction of what it is given.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from exporter.pushdown.ir import (
@@ -16,14 +16,16 @@ from exporter.pushdown.ir import (
     Any,
     Below,
     Constant,
+    Fact,
     Group,
     InNetworks,
     InSet,
+    Kind,
     Literal,
     Match,
     Predicate,
+    Text,
     TextIs,
-    groups_of,
 )
 
 _COSTS = {Group.CALL: 1, Group.TASK: 4, Group.SOCKET: 40, Group.PATH: 60, Group.PATH2: 60}
@@ -231,17 +233,58 @@ def _factor(parts: list[Predicate]) -> Predicate | None:
 
 def without_heavy(predicate: Predicate) -> Predicate:
     """The predicate as far as facts that are always known decide it."""
+    return _weakened(predicate, lambda literal: literal.group in HEAVY)
+
+
+def early_part(predicate: Predicate) -> Predicate:
+    """What is worth deciding before anything that costs is read: an upper bound of `without_heavy`.
+
+    That a task has another name than some, as all but a few have, seldom rules an event out.
+    """
+    return _weakened(
+        predicate,
+        lambda literal: (
+            literal.group in HEAVY
+            or (
+                literal.group is Group.TASK
+                and not literal.is_positive
+                and literal.atom.fact != _HOST
+            )
+        ),
+    )
+
+
+_HOST = Fact(Kind.HOST)
+
+
+def _weakened(predicate: Predicate, drop: Callable[[Literal], bool]) -> Predicate:
+    """The predicate with these literals taken for true."""
     match predicate:
         case Literal():
-            return TRUE if predicate.group in HEAVY else predicate
+            return TRUE if drop(predicate) else predicate
         case All(parts):
-            return all_of(map(without_heavy, parts))
+            return all_of(_weakened(part, drop) for part in parts)
         case Any(parts):
-            return any_of(map(without_heavy, parts))
+            return any_of(_weakened(part, drop) for part in parts)
         case Constant():
             return predicate
 
 
-def is_heavy(predicate: Predicate) -> bool:
-    """Whether facts must be read that may turn out to be unknown."""
-    return not HEAVY.isdisjoint(groups_of(predicate))
+def weight_of(predicate: Predicate) -> int:
+    """For the order of evaluation once everything is read: what rarely holds and is cheap first."""
+    match predicate:
+        case Literal(TextIs(Text.COMM, match), is_positive):
+            return 500 if match in _SLOW else 60 if is_positive else 90
+        case Literal(TextIs(_, match), is_positive):
+            return 400 if match in _SLOW else 10 if is_positive else 100
+        case Literal():
+            return 5 if predicate.group is Group.CALL else 40
+        case All(parts):
+            return min(map(weight_of, parts))
+        case Any(parts):
+            return sum(map(weight_of, parts))
+        case _:
+            return 0
+
+
+_SLOW = frozenset({Match.CONTAINS})

@@ -11,7 +11,7 @@ def test_storm_is_accounted_exactly(stage, start_lanner, tmp_path):
     Every submitted event is delivered or counted as lost in user space, and memory stays bounded.
     """
     storm = compile_source(ROOT / "tests/bench/open_storm.c", tmp_path)
-    lanner = start_lanner(config="probe: {ring_size: 256KiB}\n")
+    lanner = start_lanner("--no-pushdown", config="probe: {ring_size: 256KiB}\n")
     lanner.wait_ready()
 
     def events(stage_name):

@@ -31,7 +31,7 @@ O_CREAT_LIKE = 0o100 | 0o20200000
 CALL_NAMES = (
     "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "linkat", "symlink",
     "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
-    "listen", "dup2",
+    "listen", "sendto", "dup2",
 )  # fmt: skip
 
 
@@ -225,6 +225,16 @@ def _accept(call: LiveCall) -> list[bytes]:
     return [_s64(call.ret), pair, b"\0", _u32(0), _u32(0), _u32(0)]
 
 
+def _transfer(call: LiveCall) -> list[bytes]:
+    fields = {
+        "res": _s64(call.ret),
+        "fd": _s64(_s32(call.args[0])),
+        "size": _u32(call.args[2]),
+        "tuple": _tuple(call.socket, is_outgoing=True),
+    }
+    return [fields.get(param.name, b"") for param in call.layout.event.params]
+
+
 _WRITERS: dict[Step, Callable[[LiveCall], list[bytes]]] = {
     Step.OPEN: _open,
     Step.CREAT: _creat,
@@ -232,6 +242,7 @@ _WRITERS: dict[Step, Callable[[LiveCall], list[bytes]]] = {
     Step.PTRACE: _ptrace,
     Step.CONNECT: _connect,
     Step.ACCEPT: _accept,
+    Step.IO: _transfer,
 }
 
 PATHS = (

@@ -22,7 +22,7 @@ _MEMBER = Struct("<III")
 _ENUM = Struct("<Ii")
 _ENUM64 = Struct("<III")
 
-_STRUCT, _UNION, _ENUM_KIND, _ENUM64_KIND = 4, 5, 6, 19
+_STRUCT, _UNION, _ENUM_KIND, _TYPEDEF, _ENUM64_KIND = 4, 5, 6, 8, 19
 _FOLLOWED = frozenset({8, 9, 10, 11, 18})
 """typedef, volatile, const, restrict and type tag: looked through to reach the struct itself."""
 
@@ -70,6 +70,7 @@ class Btf:
             if at >= 0:
                 wanted[at + 1 - strings] = name
         self._ids: dict[str, int] = {}
+        self._typedefs: dict[str, int] = {}
         self._at = [0]
         self._walk(types, types + type_len, wanted)
 
@@ -82,6 +83,8 @@ class Btf:
             kind = info >> 24 & 31
             if name_off in wanted and kind in (_STRUCT, _UNION, _ENUM_KIND, _ENUM64_KIND):
                 self._ids.setdefault(wanted[name_off], len(self._at) - 1)
+            elif name_off in wanted and kind == _TYPEDEF:
+                self._typedefs.setdefault(wanted[name_off], len(self._at) - 1)
             try:
                 pos += 12 + fixed[kind] + per_vlen[kind] * (info & 0xFFFF)
             except IndexError:
@@ -96,6 +99,10 @@ class Btf:
     def has(self, name: str) -> bool:
         """Whether a struct, union or enum of this name exists."""
         return name in self._ids
+
+    def typedef_id(self, name: str) -> int | None:
+        """Id of a typedef, by which the kernel names what a program is attached to."""
+        return self._typedefs.get(name)
 
     def size(self, name: str) -> int:
         """Size of a struct or union in bytes."""

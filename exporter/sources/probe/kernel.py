@@ -18,13 +18,14 @@ from exporter.errors import ProbeError
 
 _BPF_NUMBERS = {"x86_64": 321, "aarch64": 280}
 
-_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE = 0, 1, 2
+_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 0, 1, 2, 3
 _PROG_LOAD, _OBJ_GET_INFO, _RAW_TRACEPOINT_OPEN = 5, 15, 17
 
 HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, RINGBUF = 1, 2, 3, 6, 27
 """Map types."""
 
 _RAW_TRACEPOINT = 17
+_TRACING, _TRACE_RAW_TP = 26, 23
 _LOG_BYTES = 16 << 20
 _INSTRUCTION_BYTES = 8
 _LOAD_MAP = (0x18, 1)
@@ -99,6 +100,15 @@ def update_map(fd: int, key: bytes, value: bytes) -> None:
     _check(_bpf(_MAP_UPDATE, attributes), "fill a kernel map")
 
 
+def delete_element(fd: int, key: bytes) -> None:
+    """Remove one element, if it is there. Raises ProbeError."""
+    keys = ctypes.create_string_buffer(key)
+    attributes = struct.pack("<IxxxxQQQ", fd, ctypes.addressof(keys), 0, 0)
+    result = _bpf(_MAP_DELETE, attributes)
+    if result != -errno.ENOENT:
+        _check(result, "clear a kernel map")
+
+
 def read_map(fd: int, key: bytes, size: int) -> bytes:
     """One element, `size` bytes (of all CPUs together for per-CPU maps). Raises ProbeError."""
     keys, values = ctypes.create_string_buffer(key), ctypes.create_string_buffer(size)
@@ -128,18 +138,20 @@ def place(code: bytes, maps: Mapping[int, int], constants: Mapping[int, int]) ->
     return bytes(patched)
 
 
-def load_program(name: str, code: bytes) -> int:
+def load_program(name: str, code: bytes, typed_for: int = 0) -> int:
     """Descriptor of a verified raw tracepoint program.
 
-    Raises RefusedError with the verifier's log, or ProbeError without privileges.
+    typed_for: BTF id of the tracepoint's typedef, for a program whose context holds typed
+    pointers; such programs call only each other. Raises RefusedError with the verifier's log, or
+    ProbeError without privileges.
     """
-    result = _load(name, code, b"")
+    result = _load(name, code, b"", typed_for)
     if result == -errno.EPERM:
         raise missing_privileges()
     if result >= 0:
         return result
     log = ctypes.create_string_buffer(_LOG_BYTES)
-    _load(name, code, log)
+    _load(name, code, log, typed_for)
     text = log.value.decode(errors="replace")
     last = "\n".join(text.strip().splitlines()[-4:])
     raise RefusedError(
@@ -150,12 +162,14 @@ def load_program(name: str, code: bytes) -> int:
     )
 
 
-def _load(name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes") -> int:
+def _load(
+    name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes", typed_for: int
+) -> int:
     instructions = ctypes.create_string_buffer(code, len(code))
     license_text = ctypes.create_string_buffer(b"GPL")
     attributes = struct.pack(
-        "<IIQQIIQII16s",
-        _RAW_TRACEPOINT,
+        "<IIQQIIQII16sII36xI",
+        _TRACING if typed_for else _RAW_TRACEPOINT,
         len(code) // _INSTRUCTION_BYTES,
         ctypes.addressof(instructions),
         ctypes.addressof(license_text),
@@ -165,6 +179,9 @@ def _load(name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes") ->
         0,
         0,
         name.encode()[:15],
+        0,
+        _TRACE_RAW_TP if typed_for else 0,
+        typed_for,
     )
     return _bpf(_PROG_LOAD, attributes)
 
@@ -181,10 +198,14 @@ def read_missed_runs(program_fd: int) -> int:
     return 0
 
 
-def attach(tracepoint: str, program_fd: int) -> int:
-    """Attach a program to a raw tracepoint; the returned descriptor detaches it when closed."""
+def attach(tracepoint: str, program_fd: int, *, is_typed: bool = False) -> int:
+    """Attach a program to a raw tracepoint; the returned descriptor detaches it when closed.
+
+    is_typed: the program knows its tracepoint itself.
+    """
     name = ctypes.create_string_buffer(tracepoint.encode())
-    result = _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QIxxxx", ctypes.addressof(name), program_fd))
+    address = 0 if is_typed else ctypes.addressof(name)
+    result = _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QIxxxx", address, program_fd))
     return _check(result, f"attach to the tracepoint {tracepoint}")
 
 

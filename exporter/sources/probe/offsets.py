@@ -4,8 +4,12 @@ Takes the running kernel's BTF, gives the `#define` lines that go in front of bp
 Members that kernels of different ages name differently list every name, newest first.
 """
 
+import re
+
 from exporter.errors import ProbeError
 from exporter.sources.probe.btf import Btf
+
+_CONSTANT = re.compile(r"^#define (\w+) (\d+)$", re.MULTILINE)
 
 # constant -> struct, then the member's names on kernels since 5.8.
 MEMBERS: dict[str, tuple[str, ...]] = {
@@ -158,9 +162,12 @@ CGROUP_PARAMS = (
 )
 """Controllers shown in the `cgroups` parameter, in its order, with their kernel enumerators."""
 
+TYPED_SYS_EXIT = "btf_trace_sys_exit"
+"""Type that stands for the tracepoint in front of typed programs."""
+
 STRUCTS = frozenset(
     [names[0] for names in (*MEMBERS.values(), *OPTIONAL_MEMBERS.values(), *BIT_FIELDS.values())]
-    + [*SIZES.values(), "mm_rss_stat", "percpu_counter", "cgroup_subsys_id"]
+    + [*SIZES.values(), "mm_rss_stat", "percpu_counter", "cgroup_subsys_id", TYPED_SYS_EXIT]
 )
 """Every type name that `define_offsets` asks the BTF for."""
 
@@ -202,6 +209,7 @@ def define_offsets(btf: Btf) -> str:
             lines.append(f"#define BIT_{constant} {1 << field.bit_offset % 8}")
     lines += [f"#define SIZEOF_{constant} {btf.size(struct)}" for constant, struct in SIZES.items()]
     lines += _rss_lines(btf)
+    lines.append(f"#define BTF_SYS_EXIT {btf.typedef_id(TYPED_SYS_EXIT) or 0}")
     subsystems = cgroup_subsystems(btf)
     lines.append("#define SUBSYS_NONE 255")
     for name, enumerator in CGROUP_PARAMS:
@@ -221,3 +229,8 @@ def _rss_lines(btf: Btf) -> list[str]:
         f"#define RSS_STRIDE {btf.size('percpu_counter')}",
         f"#define OFF_RSS_COUNT {count.offset}",
     ]
+
+
+def parse_constants(text: str) -> dict[str, int]:
+    """The numbers of `define_offsets` by their names."""
+    return {name: int(value) for name, value in _CONSTANT.findall(text)}

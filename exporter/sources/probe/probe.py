@@ -47,6 +47,14 @@ _RESERVED_SHARE = 8
 """One part in so many of the ring is kept for events that the state follows."""
 
 _COUNTERS = struct.Struct("<QQQ")
+_FILTER_MEMORY_BYTES = 8 * source_text.EVENT_CODES + source_text.FILTER_TEXTS_BYTES
+"""Of one CPU: a counter of events left out by event code, then room for texts."""
+_FILTER_MAPS = frozenset({"filters", "filter_memory", "filter_ports"})
+_EXIT_PROGRAMS = frozenset({"hook_sys_exit", source_text.RECORD})
+"""Programs on sys_exit that no other hook jumps to."""
+_PORTS = 1 << 16
+_MAP_STEPS, _IS_TYPED = 4, 108
+"""Numbers in bpf/maps.h."""
 _SYSCALL_INFO = struct.Struct("<IIIIQ")
 
 
@@ -72,12 +80,13 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
 class EventCount(Struct, frozen=True):
     """What became of the events of one code since the start.
 
-    truncated ones are among the submitted ones.
+    truncated ones are among the submitted ones. filtered: left out because no rule can match them.
     """
 
     submitted: int
     dropped: int
     truncated: int
+    filtered: int = 0
 
 
 class ProbeCounters(Struct, frozen=True):
@@ -107,6 +116,10 @@ class Probe:
         self._codes: tuple[int, ...] = ()
         self._reported: frozenset[str] = frozenset()
         self._followed: frozenset[str] = frozenset()
+        self._filters: dict[str, int] = {}
+        self._typed_for = 0
+        self.offsets: dict[str, int] = {}
+        """Constants of this kernel (offsets.py), once the probe is open."""
 
     def __enter__(self) -> Self:
         self.open()
@@ -210,7 +223,8 @@ class Probe:
             self._attach("hook_exec")
 
     def _attach(self, program: str) -> None:
-        link = kernel.attach(source_text.HOOKS[program], self._programs[program])
+        is_typed = self.is_typed and program in _EXIT_PROGRAMS
+        link = kernel.attach(source_text.HOOKS[program], self._programs[program], is_typed=is_typed)
         self._links[link] = program
 
     @property
@@ -265,10 +279,80 @@ class Probe:
         directory = source_text.locate_bpf()
         with Build(directory) as build:
             constants = self._constants()
-            code = build.instructions(source_text.build_text(directory, kernel_offsets()))
+            kernel_text = kernel_offsets()
+            code = build.instructions(source_text.build_text(directory, kernel_text))
+        self.offsets = offsets.parse_constants(kernel_text)
+        self._load_exit(code, numbers, constants)
         for name, instructions in code.items():
-            placed = kernel.place(instructions, numbers, constants)
-            self._programs[name] = kernel.load_program(name, placed)
+            if name not in self._programs:
+                placed = kernel.place(instructions, numbers, constants)
+                self._programs[name] = kernel.load_program(name, placed)
+
+    def _load_exit(
+        self, code: Mapping[str, bytes], numbers: Mapping[int, int], constants: Mapping[int, int]
+    ) -> None:
+        """Load the hook of sys_exit, and all it may jump to, as typed programs where possible.
+
+        Typed programs jump to typed ones only, so they have steps of their own.
+        """
+        typed_for = self.offsets.get("BTF_SYS_EXIT", 0)
+        if not typed_for or source_text.architecture() != "x86_64":
+            return
+        maps = {**numbers, _MAP_STEPS: self._maps["exit_steps"]}
+        hooks = source_text.HOOKS.keys() - _EXIT_PROGRAMS
+        try:
+            for name, instructions in code.items():
+                if name in hooks:
+                    continue
+                placed = kernel.place(instructions, maps, {**constants, _IS_TYPED: 1})
+                own = name if name in _EXIT_PROGRAMS else f"exit_{name}"
+                self._programs[own] = kernel.load_program(name, placed, typed_for)
+        except ProbeError:
+            for name in [name for name in self._programs if name not in hooks]:
+                os.close(self._programs.pop(name))
+        else:
+            self._typed_for = typed_for
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether programs on sys_exit get typed pointers."""
+        return bool(self._typed_for)
+
+    def load_filter(self, name: str, code: bytes) -> int:
+        """Descriptor of a program that decides which events of a system call are recorded.
+
+        code: instructions with the numbers of maps in place of descriptors. To keep an event they
+        go on to the program at index MAX_NUMBER of the filters. Raises ProbeError.
+        """
+        maps = {
+            place: self._maps[of]
+            for place, of in enumerate(self._map_specs(), start=1)
+            if of in _FILTER_MAPS
+        }
+        placed = kernel.place(code, maps, {})
+        return kernel.load_program(f"filter_{name}", placed, self._typed_for)
+
+    def set_filter(self, name: str, program: int) -> None:
+        """From now on have a loaded program decide on the events of a system call."""
+        number = native_numbers(source_text.architecture())[name]
+        self._put_filter(number, program)
+        self._filters[name] = number
+
+    def clear_filter(self, name: str) -> None:
+        """Record every event of a system call."""
+        number = self._filters.pop(name, None)
+        if number is not None:
+            kernel.delete_element(self._maps["filters"], struct.pack("<I", number))
+
+    @property
+    def filtered(self) -> frozenset[str]:
+        """System calls that have a filter."""
+        return frozenset(self._filters)
+
+    def _put_filter(self, number: int, program: int) -> None:
+        kernel.update_map(
+            self._maps["filters"], struct.pack("<I", number), struct.pack("<I", program)
+        )
 
     def _constants(self) -> dict[int, int]:
         """Constants of this start, by their number in bpf/maps.h."""
@@ -285,6 +369,7 @@ class Probe:
             104: cgroup.level if cgroup else 0,
             105: (cgroup.subsystem or 0) + 1 if cgroup and has_v1 else 0,
             106: int(options.procexit),
+            _IS_TYPED: 0,
             107: options.ring_bytes - options.ring_bytes // _RESERVED_SHARE,
         }
 
@@ -300,15 +385,22 @@ class Probe:
             "counters": (percpu, 4, _COUNTERS.size, source_text.EVENT_CODES),
             "reasons": (percpu, 4, 8, len(REASONS)),
             "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
+            "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 1),
+            "filter_memory": (array, 4, _FILTER_MEMORY_BYTES, cpus),
+            "filter_ports": (array, 4, 4, _PORTS),
+            "exit_steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),
         }
 
     def _fill(self) -> None:
         """Make the steps known to each other."""
         steps = self._maps["steps"]
         for program, step in source_text.PROGRAMS.items():
-            kernel.update_map(
-                steps, struct.pack("<I", step), struct.pack("<I", self._programs[program])
-            )
+            index = struct.pack("<I", step)
+            kernel.update_map(steps, index, struct.pack("<I", self._programs[program]))
+            if self.is_typed:
+                typed = struct.pack("<I", self._programs[f"exit_{program}"])
+                kernel.update_map(self._maps["exit_steps"], index, typed)
+        self._put_filter(MAX_NUMBER, self._programs[source_text.RECORD])
 
     def _seed_scope(self) -> None:
         """Once more after the first pass: forks before the probe was attached are caught then."""
@@ -360,20 +452,32 @@ class Probe:
         for fds in (self._programs, self._maps):
             while fds:
                 os.close(fds.popitem()[1])
+        self._filters.clear()
 
     def counters(self) -> ProbeCounters:
         """Sums over all CPUs; only codes that this probe can emit."""
         cpus = possible_cpus()
         events = {}
+        filtered = self._filtered_counts(cpus)
         for code in self._codes:
             data = self._read("counters", code, _COUNTERS.size * cpus)
-            sums = [sum(column) for column in zip(*_COUNTERS.iter_unpack(data), strict=True)]
-            events[code] = EventCount(*sums)
+            each = zip(*_COUNTERS.iter_unpack(data), strict=True)
+            submitted, dropped, truncated = (sum(column) for column in each)
+            events[code] = EventCount(submitted, dropped, truncated, filtered[code])
         reasons = {name: self._reason(name) for name in REASONS}
         reasons["recursion"] = sum(
             kernel.read_missed_runs(self._programs[hook]) for hook in source_text.HOOKS
         )
         return ProbeCounters(events, reasons)
+
+    def _filtered_counts(self, cpus: int) -> list[int]:
+        """Events left out by filters, by event code."""
+        counts = struct.Struct(f"<{source_text.EVENT_CODES}Q")
+        each = [
+            counts.unpack_from(self._read("filter_memory", cpu, _FILTER_MEMORY_BYTES))
+            for cpu in range(cpus)
+        ]
+        return [sum(column) for column in zip(*each, strict=True)]
 
     def lost(self) -> int:
         """Events lost in the kernel so far, whatever they were and why; quick to read.

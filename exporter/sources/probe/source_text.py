@@ -39,8 +39,14 @@ more anyway. Together they make the compile a third faster."""
 PARTS = (1, 2)
 """Halves of the programs that are compiled at the same time (bpf/probe.c)."""
 
+FILTER_TEXTS_BYTES = 2048
+"""Room for the texts that filters look at (exporter/pushdown/memory.py)."""
+
 SCRATCH_BYTES = 48 * 1024
 """Room for struct scratch (bpf/layout.h)."""
+
+RECORD = "record_call"
+"""Function in bpf/ that filters go on to."""
 
 EVENT_CODES = max(event.code for event in load_event_table().events) + 1
 

@@ -305,17 +305,26 @@ MAX_NUMBER = 512
 """Size of the kernel's table of wanted calls; native numbers lie below."""
 
 
-def encode_ops(ops: str) -> int:
-    """The letters as the number that the kernel reads, first one in the lowest byte."""
-    value = 0
-    argument = 0
+def parse_ops(ops: str) -> list[tuple[str, int]]:
+    """Letter and index of the argument of each op; 0 where there is no argument."""
     found = _OP.findall(ops)
     assert "".join(letter + digit for letter, digit in found) == ops
-    assert len(found) <= MAX_OPS
-    for place, (letter, digit) in enumerate(found):
+    parsed = []
+    argument = 0
+    for letter, digit in found:
         index = int(digit) if digit else 0 if letter in _NO_ARGUMENT else argument
         if letter not in _NO_ARGUMENT:
             argument = index + 1
+        parsed.append((letter, index))
+    return parsed
+
+
+def encode_ops(ops: str) -> int:
+    """The letters as the number that the kernel reads, first one in the lowest byte."""
+    parsed = parse_ops(ops)
+    assert len(parsed) <= MAX_OPS
+    value = 0
+    for place, (letter, index) in enumerate(parsed):
         value |= (OPS[letter] | index << 5) << 8 * place
     return value
 

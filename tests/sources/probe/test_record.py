@@ -210,4 +210,4 @@ def test_every_function_of_the_probe_is_loaded():
     text = "".join(path.read_text() for path in BPF.glob("*.h"))
     functions = set(re.findall(r"^int (\w+)\(struct bpf_raw_tracepoint_args", text, re.MULTILINE))
 
-    assert functions == set(source_text.PROGRAMS) | set(source_text.HOOKS)
+    assert functions == {*source_text.PROGRAMS, *source_text.HOOKS, source_text.RECORD}

@@ -1,0 +1,267 @@
+"""Texts in BPF: reading a path and telling whether it is plain; comparing with many constants.
+
+Bytes are compared eight at a time. R7 points to the CPU's memory; everything here may change R0 to
+R5. A path is scanned once: a byte that is zero is found without a branch, by the carry that adding
+0x7f to the low seven bits of each byte does not make.
+"""
+
+from collections.abc import Iterable
+
+from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
+from exporter.pushdown.ir import PATH_BYTES, Match, Text, TextIs
+from exporter.pushdown.memory import LAST_AT, LAST_BASE, LAST_MASK, LENGTH_AT, TEXT_AT, Slot
+
+_WORD = 8
+_MASK = PATH_BYTES - 1
+_LOW = 0x7F7F7F7F7F7F7F7F
+_SLASHES = 0x2F2F2F2F2F2F2F2F
+_NOT_LOWEST = 0xFEFEFEFEFEFEFEFE
+_LINEAR = 6
+"""Up to so many words are compared one after the other, more by halving."""
+
+R0, R1, R2, R3, R4, R5, R7, R10 = (
+    Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7, Reg.R10,
+)  # fmt: skip
+
+
+def read_path(code: Assembler, text: Text, unknown: Label) -> None:
+    """Read the path at the user address in R3, and go to `unknown` unless it is plain."""
+    at = TEXT_AT[text]
+    code.move(R1, R7)
+    code.alu(Alu.ADD, R1, at)
+    code.constant(R2, PATH_BYTES)
+    code.call(Helper.PROBE_READ_USER_STR)
+    # The result counts the NUL: 1 is an empty path, 2 may be "/", all of it one that was cut.
+    code.jump(unknown, Jump.SLE, R0, 2)
+    code.jump(unknown, Jump.SGE, R0, PATH_BYTES)
+    code.alu(Alu.SUB, R0, 1)
+    code.store(Size.U64, R7, LENGTH_AT[text], R0)
+    code.load(Size.U8, R1, R7, at)
+    code.jump(unknown, Jump.NE, R1, ord("/"))
+    code.move(R1, R7)
+    code.alu(Alu.ADD, R1, R0)
+    code.store_constant(Size.U64, R1, at, 0)
+    code.store_constant(Size.U64, R1, at + _WORD, 0)
+    _scan(code, text, unknown)
+
+
+def _zero_bytes(code: Assembler, to: Reg, word: Reg, spare: Reg) -> None:
+    """To = 0x80 for every byte of the word that is zero, 0 for the others."""
+    code.constant(spare, _LOW)
+    code.move(to, word)
+    code.alu(Alu.AND, to, spare)
+    code.alu(Alu.ADD, to, spare)
+    code.alu(Alu.OR, to, word)
+    code.alu(Alu.OR, to, spare)
+    code.alu(Alu.XOR, to, -1)
+
+
+def _xor(code: Assembler, word: Reg, spare: Reg, value: int) -> None:
+    code.constant(spare, value)
+    code.alu(Alu.XOR, word, spare)
+
+
+def _scan(code: Assembler, text: Text, unknown: Label) -> None:
+    """Look for `//`, `/./`, `/..`, and a slash or `/.` at the end; note the last slash.
+
+    The place of the last slash goes through memory, where the verifier does not follow its value:
+    in registers every way through the loop would be a state of its own.
+    """
+    at = TEXT_AT[text]
+    loop, following, done, no_dot = Label(), Label(), Label(), Label()
+    code.constant(R5, 0)
+    code.place(loop)
+    code.move(R3, R7)
+    code.alu(Alu.ADD, R3, R5)
+    code.load(Size.U64, R1, R3, at)
+    _xor(code, R1, R4, _SLASHES)
+    _zero_bytes(code, R2, R1, R4)
+    code.jump(following, Jump.EQ, R2, 0)
+    code.store(Size.U64, R7, LAST_MASK, R2)
+    code.store(Size.U64, R7, LAST_BASE, R5)
+    # The byte behind each slash: the end or a slash is odd, a dot may be.
+    code.load(Size.U64, R1, R3, at + 1)
+    _zero_bytes(code, R0, R1, R4)
+    _xor(code, R1, R4, _SLASHES)
+    _zero_bytes(code, R2, R1, R4)
+    code.alu(Alu.OR, R0, R2)
+    # "." and "/" differ in the lowest bit alone.
+    code.constant(R4, _NOT_LOWEST)
+    code.alu(Alu.AND, R1, R4)
+    _zero_bytes(code, R2, R1, R4)
+    code.jump(no_dot, Jump.EQ, R2, 0)
+    code.store(Size.U64, R10, Slot.SPILL, R0)
+    code.store(Size.U64, R10, Slot.SPILL2, R2)
+    code.load(Size.U64, R1, R3, at + 2)
+    _zero_bytes(code, R0, R1, R4)
+    _xor(code, R1, R4, _SLASHES)
+    code.constant(R4, _NOT_LOWEST)
+    code.alu(Alu.AND, R1, R4)
+    _zero_bytes(code, R2, R1, R4)
+    code.alu(Alu.OR, R0, R2)
+    code.load(Size.U64, R2, R10, Slot.SPILL2)
+    code.alu(Alu.AND, R0, R2)
+    code.load(Size.U64, R2, R10, Slot.SPILL)
+    code.alu(Alu.OR, R0, R2)
+    code.place(no_dot)
+    code.load(Size.U64, R2, R7, LAST_MASK)
+    code.alu(Alu.AND, R0, R2)
+    code.jump(unknown, Jump.NE, R0, 0)
+    code.place(following)
+    code.alu(Alu.ADD, R5, _WORD)
+    code.jump(done, Jump.GT, R5, PATH_BYTES - _WORD)
+    code.load(Size.U64, R2, R7, LENGTH_AT[text])
+    code.jump(loop, Jump.LT, R5, R2)
+    code.place(done)
+
+
+def find_last_slash(code: Assembler, text: Text) -> None:
+    """Settle where the last slash of the path just scanned is."""
+    code.load(Size.U64, R1, R7, LAST_MASK)
+    code.load(Size.U64, R2, R7, LAST_BASE)
+    for bytes_ in (4, 2, 1):
+        below = Label()
+        code.constant(R4, (1 << 8 * bytes_) - 1)
+        code.jump(below, Jump.LE, R1, R4)
+        code.alu(Alu.RSH, R1, 8 * bytes_)
+        code.alu(Alu.ADD, R2, bytes_)
+        code.place(below)
+    code.alu(Alu.AND, R2, _MASK)
+    code.store(Size.U64, R7, LAST_AT[text], R2)
+
+
+def compare_text(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
+    """Go to `hit` when the text compares with one of the values, else to `miss`."""
+    text, at = atom.fact, TEXT_AT[atom.fact]
+    match atom.match:
+        case Match.EQUAL:
+            find_in(code, [value + b"\0" for value in atom.values], (R7, at), hit, miss)
+        case Match.PREFIX:
+            find_in(code, atom.values, (R7, at), hit, miss)
+        case Match.NAME:
+            code.load(Size.U64, R3, R7, LAST_AT[text])
+            code.alu(Alu.AND, R3, _MASK)
+            code.alu(Alu.ADD, R3, R7)
+            find_in(code, [value + b"\0" for value in atom.values], (R3, at + 1), hit, miss)
+        case Match.DIRECTORY:
+            _compare_directory(code, atom, hit, miss)
+        case Match.SUFFIX:
+            _compare_suffix(code, atom, hit, miss)
+        case Match.CONTAINS:
+            _search(code, atom, hit, miss)
+
+
+def _by_length(values: Iterable[bytes]) -> dict[int, list[bytes]]:
+    groups: dict[int, list[bytes]] = {}
+    for value in sorted(values):
+        groups.setdefault(len(value), []).append(value)
+    return groups
+
+
+def _compare_directory(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
+    for length, values in _by_length(atom.values).items():
+        other = Label()
+        is_root = values == [b"/"]
+        code.load(Size.U64, R2, R7, LAST_AT[atom.fact])
+        code.jump(other, Jump.NE, R2, 0 if is_root else length)
+        if is_root:
+            code.jump(hit)
+        else:
+            slashed = [value + b"/" for value in values if value != b"/"]
+            find_in(code, slashed, (R7, TEXT_AT[atom.fact]), hit, other)
+        code.place(other)
+    # A value of one letter has the length of "/" but not its place.
+    code.jump(miss)
+
+
+def _compare_suffix(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
+    for length, values in _by_length(atom.values).items():
+        other = Label()
+        code.load(Size.U64, R3, R7, LENGTH_AT[atom.fact])
+        code.alu(Alu.AND, R3, _MASK)
+        code.jump(other, Jump.LT, R3, length)
+        code.alu(Alu.SUB, R3, length)
+        code.alu(Alu.ADD, R3, R7)
+        find_in(code, values, (R3, TEXT_AT[atom.fact]), hit, other)
+        code.place(other)
+    code.jump(miss)
+
+
+def _search(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
+    """Try every place. A match cannot reach past the text's NUL, as no value holds one."""
+    loop, following = Label(), Label()
+    limit = 16 if atom.fact is Text.COMM else PATH_BYTES
+    code.constant(R5, 0)
+    code.place(loop)
+    code.move(R3, R7)
+    code.alu(Alu.ADD, R3, R5)
+    find_in(code, atom.values, (R3, TEXT_AT[atom.fact]), hit, following)
+    code.place(following)
+    code.alu(Alu.ADD, R5, 1)
+    code.jump(miss, Jump.GE, R5, limit)
+    code.load(Size.U64, R2, R7, LENGTH_AT[atom.fact])
+    code.jump(loop, Jump.LT, R5, R2)
+    code.jump(miss)
+
+
+def find_in(
+    code: Assembler, values: Iterable[bytes], at: tuple[Reg, int], hit: Label, miss: Label
+) -> None:
+    """Go to `hit` when the bytes at register + offset start with one of the values, else to `miss`.
+
+    Changes R1, R2 and R4. Values that share their first eight bytes are told apart behind them.
+    """
+    short: dict[int, set[bytes]] = {}
+    long: dict[bytes, set[bytes]] = {}
+    for value in values:
+        if len(value) < _WORD:
+            short.setdefault(len(value), set()).add(value)
+        else:
+            long.setdefault(value[:_WORD], set()).add(value[_WORD:])
+    if 0 in short:
+        code.jump(hit)
+        return
+    base, offset = at
+    code.load(Size.U64, R1, base, offset)
+    for length, group in sorted(short.items()):
+        # Shifting the other bytes out needs no constant of 64 bits for a mask.
+        unused = 64 - 8 * length
+        code.move(R2, R1)
+        code.alu(Alu.LSH, R2, unused)
+        _search_words(
+            code, R2, {int.from_bytes(value, "little") << unused: hit for value in sorted(group)}
+        )
+    branches = {word: Label() for word in sorted(long)}
+    _search_words(
+        code, R1, {int.from_bytes(word, "little"): label for word, label in branches.items()}
+    )
+    code.jump(miss)
+    for word, label in branches.items():
+        code.place(label)
+        if b"" in long[word]:
+            code.jump(hit)
+        else:
+            find_in(code, sorted(long[word]), (base, offset + _WORD), hit, miss)
+
+
+def _search_words(code: Assembler, word: Reg, targets: dict[int, Label]) -> None:
+    """Go to the label of the number in the register; go on behind when it has none."""
+    end = Label()
+    _halve(code, word, sorted(targets.items()), end)
+    code.place(end)
+
+
+def _halve(code: Assembler, word: Reg, targets: list[tuple[int, Label]], end: Label) -> None:
+    if len(targets) <= _LINEAR:
+        for number, label in targets:
+            code.constant(R4, number)
+            code.jump(label, Jump.EQ, word, R4)
+        code.jump(end)
+        return
+    middle = len(targets) // 2
+    upper = Label()
+    code.constant(R4, targets[middle][0])
+    code.jump(upper, Jump.GE, word, R4)
+    _halve(code, word, targets[:middle], end)
+    code.place(upper)
+    _halve(code, word, targets[middle:], end)

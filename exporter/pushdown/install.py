@@ -1,0 +1,123 @@
+"""Filters in the running probe: made for a ruleset, loaded, and changed without losing an event.
+
+The slow part (analysis, assembling, the kernel's verifier) happens while the old filters still run.
+While the rules change over every event passes, for a moment: so neither set misses one.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from exporter.errors import ProbeError
+from exporter.pushdown.analysis import CallFilter, analyse
+from exporter.pushdown.emit import FilterTooLargeError, Target, emit_filter
+from exporter.pushdown.explain import forced_through
+from exporter.rules.ruleset import Ruleset
+from exporter.sources.probe.probe import Probe
+from exporter.sources.probe.source_text import architecture
+from exporter.sources.probe.syscalls import STATE_CALLS, native_numbers
+from exporter.state.containers import INITIAL_MNTNS
+from exporter.state.procfs import Procfs
+
+Say = Callable[..., None]
+
+
+class Pushdown:
+    """The filters of one open probe.
+
+    calls_for: system calls whose events a ruleset can match. say: takes a sentence and facts for
+    the log. filters: those of the ruleset looked at last, for metrics and tests.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        calls_for: Callable[[Ruleset], frozenset[str]],
+        say: Say,
+        proc: Path = Path("/proc"),
+    ) -> None:
+        self.filters: Mapping[str, CallFilter] = {}
+        self._probe = probe
+        self._calls_for = calls_for
+        self._say = say
+        self._proc = proc
+        self._ready: tuple[Ruleset, dict[str, int]] | None = None
+
+    def watch(self, rulesets: Sequence[Ruleset]) -> None:
+        """Report what these rulesets need and nothing else. Nothing once the probe is closed.
+
+        One ruleset: filtered by its rules. Several: every event of their calls; the last of them is
+        made ready, so that its turn is short. Raises ProbeError when the calls cannot be set.
+        """
+        if not self._probe.is_attached:
+            return
+        newest = rulesets[-1]
+        if self._ready is None or self._ready[0] is not newest:
+            self._prepare(newest)
+        if len(rulesets) > 1:
+            for name in self._probe.filtered:
+                self._probe.clear_filter(name)
+            calls = frozenset().union(*map(self._calls_for, rulesets))
+            self._probe.report(calls, STATE_CALLS)
+            return
+        self._switch()
+
+    def _prepare(self, ruleset: Ruleset) -> None:
+        """Load the filters of a ruleset."""
+        self._drop_ready()
+        calls = self._calls_for(ruleset) & native_numbers(architecture()).keys()
+        self.filters = analyse(ruleset, sorted(calls))
+        target = self._target()
+        programs: dict[str, int] = {}
+        for name, one in self.filters.items():
+            if one.is_pass_through or one.is_unused:
+                continue
+            try:
+                programs[name] = self._probe.load_filter(name, emit_filter(one, target))
+            except (FilterTooLargeError, ProbeError) as error:
+                self._say(
+                    "every event of a type is sent: its filter could not be loaded",
+                    type=name,
+                    reason=str(error),
+                )
+        self._ready = ruleset, programs
+        for forced in forced_through(self.filters):
+            self._say(
+                "a rule wants every event of a type",
+                rule=forced.rule,
+                types=list(forced.calls),
+                reason=forced.reason,
+            )
+
+    def _target(self) -> Target:
+        """The kernel that the filters are for."""
+        own = Procfs(self._proc).read_mntns(1)
+        return Target(
+            offsets=self._probe.offsets,
+            host_mntns=tuple(sorted({INITIAL_MNTNS, own} - {0})),
+            is_typed=self._probe.is_typed,
+            machine=architecture(),
+        )
+
+    def _switch(self) -> None:
+        """Put the filters that are ready in place, then report the calls."""
+        assert self._ready is not None
+        _, programs = self._ready
+        for name, program in programs.items():
+            self._probe.set_filter(name, program)
+        for name in self._probe.filtered - programs.keys():
+            self._probe.clear_filter(name)
+        wanted = frozenset(name for name, one in self.filters.items() if not one.is_unused)
+        self._probe.report(wanted, STATE_CALLS)
+        self._drop_ready()
+
+    def _drop_ready(self) -> None:
+        if self._ready is not None:
+            self._close(self._ready[1])
+        self._ready = None
+
+    @staticmethod
+    def _close(programs: dict[str, int]) -> None:
+        """Let go of the descriptors; the kernel's map holds what it uses."""
+        while programs:
+            os.close(programs.popitem()[1])

@@ -1,0 +1,273 @@
+"""A small BPF machine: runs filters as the kernel would, on memory that a test lays out.
+
+It checks what the verifier would: every access lies inside known memory, every register was set.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exporter.pushdown.assembler import Helper
+from exporter.pushdown.ir import Observation
+from exporter.pushdown.memory import MAP_FILTERS, MAP_MEMORY, MAP_PORTS
+
+U64 = (1 << 64) - 1
+_STACK, _CONTEXT, _REGS, _TASK, _USER = 0x10000, 0x20000, 0x30000, 0x40000, 0x7F0000000000
+_MEMORY, _PORTS, _MAPS, _KERNEL = 0x50000, 0x800000, 0x9000000, 0xA0000000
+_STEPS = 2_000_000
+_SWAP = 0xDC
+
+OFFSETS = {
+    "OFF_TASK_COMM": 0x40, "OFF_TASK_CRED": 0x60, "OFF_TASK_NSPROXY": 0x68, "OFF_TASK_FILES": 0x70,
+    "OFF_TASK_LOGINUID": 0x78, "OFF_CRED_EUID": 8, "OFF_CRED_EGID": 12, "OFF_NSPROXY_MNT": 16,
+    "OFF_MNTNS_INUM": 24, "OFF_FILES_FDT": 8, "OFF_FDTABLE_MAX": 0, "OFF_FDTABLE_FD": 8,
+    "OFF_FILE_INODE": 8, "OFF_FILE_PRIVATE": 16, "OFF_INODE_MODE": 0, "OFF_SOCKET_SK": 8,
+    "OFF_SOCK_DADDR": 0, "OFF_SOCK_SADDR": 4, "OFF_SOCK_DPORT": 12, "OFF_SOCK_NUM": 14,
+    "OFF_SOCK_FAMILY": 16,
+}  # fmt: skip
+HOST_MNTNS = 0xEFFFFFF8
+_ARGUMENTS = (112, 104, 96, 56, 72, 64)
+
+
+class MachineError(AssertionError):
+    """The program did what the verifier would refuse."""
+
+
+@dataclass
+class Machine:
+    """Memory by address; what a run ended with."""
+
+    regions: dict[int, bytearray] = field(default_factory=dict)
+    next_kernel: int = _KERNEL
+
+    def region(self, size: int, data: bytes = b"") -> int:
+        """Address of new kernel memory."""
+        at = self.next_kernel
+        self.regions[at] = bytearray(data.ljust(size, b"\0"))
+        self.next_kernel += (size + 0xFFF) & ~0xFFF
+        return at
+
+    def find(self, address: int, size: int) -> tuple[bytearray, int]:
+        """The memory around an address and the place in it."""
+        for base, memory in self.regions.items():
+            if base <= address and address + size <= base + len(memory):
+                return memory, address - base
+        raise MachineError(f"access of {size} bytes at {address:#x}")
+
+    def read(self, address: int, size: int) -> int:
+        """A number in memory."""
+        memory, at = self.find(address, size)
+        return int.from_bytes(memory[at : at + size], "little")
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """Put a number into memory."""
+        memory, at = self.find(address, size)
+        memory[at : at + size] = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+
+    def lay_out(self, seen: Observation, paths: Mapping[int, bytes | None]) -> None:
+        """The kernel's memory as of this call. paths: argument -> text behind it."""
+        offsets = OFFSETS
+        self.regions[_STACK] = bytearray(512)
+        self.regions[_CONTEXT] = bytearray(struct.pack("<Qq", _REGS, seen.ret))
+        registers = bytearray(168)
+        for index, value in enumerate(seen.args):
+            address = value
+            if index in paths:
+                address = _USER + 0x10000 * index
+                text = paths[index]
+                if text is not None:
+                    self.regions[address] = bytearray(text + b"\0")
+            struct.pack_into("<Q", registers, _ARGUMENTS[index], address)
+        self.regions[_REGS] = registers
+        task = bytearray(0x100)
+        comm = seen.comm[:15] + b"\0"
+        task[offsets["OFF_TASK_COMM"] : offsets["OFF_TASK_COMM"] + len(comm)] = comm
+        cred = self.region(64)
+        self.write(cred + offsets["OFF_CRED_EUID"], 4, seen.uid)
+        self.write(cred + offsets["OFF_CRED_EGID"], 4, seen.gid)
+        space = self.region(64)
+        inum = HOST_MNTNS if seen.is_host else 0xF0000123
+        self.write(space + offsets["OFF_MNTNS_INUM"], 4, inum)
+        proxy = self.region(64)
+        self.write(proxy + offsets["OFF_NSPROXY_MNT"], 8, space)
+        for name, value in (
+            ("OFF_TASK_CRED", cred),
+            ("OFF_TASK_NSPROXY", proxy),
+            ("OFF_TASK_FILES", self._files(seen)),
+        ):
+            struct.pack_into("<Q", task, offsets[name], value)
+        struct.pack_into("<I", task, offsets["OFF_TASK_LOGINUID"], seen.loginuid)
+        self.regions[_TASK] = task
+
+    def _files(self, seen: Observation) -> int:
+        """A table in which every descriptor of the call is the socket, if there is one."""
+        table = self.region(8 * 64)
+        if seen.socket is not None:
+            sock = self.region(64)
+            one = seen.socket
+            pack = (one.remote_address.to_bytes(4, "big"), one.local_address.to_bytes(4, "big"))
+            self.regions[sock][0:8] = b"".join(pack)
+            self.regions[sock][12:14] = one.remote_port.to_bytes(2, "big")
+            self.regions[sock][14:16] = one.local_port.to_bytes(2, "little")
+            self.regions[sock][16:18] = one.family.to_bytes(2, "little")
+            socket = self.region(64)
+            self.write(socket + 8, 8, sock)
+            inode = self.region(64)
+            self.write(inode, 2, 0o140777)
+            file = self.region(64)
+            self.write(file + 8, 8, inode)
+            self.write(file + 16, 8, socket)
+            for number in range(64):
+                self.write(table + 8 * number, 8, file)
+        fdt = self.region(64)
+        self.write(fdt, 4, 64)
+        self.write(fdt + 8, 8, table)
+        files = self.region(64)
+        self.write(files + 8, 8, fdt)
+        return files
+
+    def run(self, code: bytes, memory: bytes) -> bool:
+        """Whether the program keeps the event. memory: what earlier runs left in the CPU's own."""
+        self.regions[_MEMORY] = bytearray(memory)
+        self.regions.setdefault(_PORTS, bytearray(4 * (1 << 16)))
+        registers: list[int | None] = [None] * 11
+        registers[1], registers[10] = _CONTEXT, _STACK + 512
+        instructions = [struct.unpack_from("<BBhi", code, at) for at in range(0, len(code), 8)]
+        at = 0
+        for _ in range(_STEPS):
+            opcode, both, offset, immediate = instructions[at]
+            at += 1
+            dst, src = both & 15, both >> 4
+            if opcode == 0x95:
+                return False
+            if opcode == 0x18:
+                high = instructions[at][3]
+                at += 1
+                registers[dst] = (
+                    _MAPS + immediate if src else (immediate & 0xFFFFFFFF) | (high << 32 & U64)
+                )
+            elif opcode == 0x85:
+                if immediate == Helper.TAIL_CALL:
+                    assert registers[2] == _MAPS + MAP_FILTERS
+                    return True
+                registers[0] = self._call(Helper(immediate), registers) & U64
+                registers[1:6] = [None] * 5
+            elif opcode & 7 in (1, 2, 3):
+                self._memory((opcode, dst, src, offset, immediate), registers)
+            elif opcode & 7 in (4, 7):
+                registers[dst] = (
+                    _alu(
+                        opcode,
+                        _known(registers[dst]) if opcode not in (0xB7, 0xBF) else 0,
+                        _operand(opcode, src, immediate, registers),
+                    )
+                    & U64
+                )
+            else:
+                at += offset if _jumps(opcode, dst, src, immediate, registers) else 0
+        raise MachineError("the program does not end")
+
+    def _memory(self, one: tuple[int, int, int, int, int], registers: list[int | None]) -> None:
+        opcode, dst, src, offset, immediate = one
+        size = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}[opcode & 0x18]
+        if opcode & 7 == 1:
+            registers[dst] = self.read(_known(registers[src]) + offset, size)
+            return
+        value = immediate if opcode & 7 == 2 else _known(registers[src])
+        self.write(_known(registers[dst]) + offset, size, value)
+
+    def _call(self, helper: Helper, registers: list[int | None]) -> int:
+        first, second, third = registers[1:4]
+        match helper:
+            case Helper.SMP_PROCESSOR_ID:
+                return 0
+            case Helper.CURRENT_TASK | Helper.CURRENT_TASK_BTF:
+                return _TASK
+            case Helper.MAP_LOOKUP:
+                key = self.read(_known(second), 4)
+                assert first in {_MAPS + MAP_MEMORY, _MAPS + MAP_PORTS}
+                return _MEMORY if first == _MAPS + MAP_MEMORY else _PORTS + 4 * key
+            case Helper.PROBE_READ_KERNEL:
+                return self._copy(_known(first), _known(second), _known(third))
+            case Helper.PROBE_READ_USER_STR | Helper.PROBE_READ_KERNEL_STR:
+                return self._copy_text(_known(first), _known(second), _known(third))
+            case _:
+                raise MachineError(f"helper {helper}")
+
+    def _copy(self, to: int, size: int, source: int) -> int:
+        target, place = self.find(to, size)
+        try:
+            memory, at = self.find(source, size)
+        except MachineError:
+            target[place : place + size] = bytes(size)
+            return -14
+        target[place : place + size] = memory[at : at + size]
+        return 0
+
+    def _copy_text(self, to: int, size: int, source: int) -> int:
+        target, place = self.find(to, size)
+        try:
+            memory, at = self.find(source, 1)
+        except MachineError:
+            target[place] = 0
+            return -14
+        text = bytes(memory[at:]).split(b"\0", 1)[0][: size - 1] + b"\0"
+        target[place : place + len(text)] = text
+        return len(text)
+
+
+def _known(value: int | None) -> int:
+    if value is None:
+        raise MachineError("a register that was never set")
+    return value
+
+
+def _operand(opcode: int, src: int, immediate: int, registers: list[int | None]) -> int:
+    # The same bit says "big endian" of byte swaps.
+    return _known(registers[src]) if opcode & 8 and opcode != _SWAP else immediate & U64
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _alu(opcode: int, left: int, right: int) -> int:
+    if opcode == 0xBC:
+        return right & 0xFFFFFFFF
+    if opcode == _SWAP:
+        size = right // 8
+        return int.from_bytes((left & ((1 << right) - 1)).to_bytes(size, "little"), "big")
+    match opcode & 0xF0:
+        case 0x00:
+            return left + right
+        case 0x10:
+            return left - right
+        case 0x40:
+            return left | right
+        case 0x50:
+            return left & right
+        case 0x60:
+            return left << (right & 63)
+        case 0x70:
+            return left >> (right & 63)
+        case 0xA0:
+            return left ^ right
+        case 0xB0:
+            return right
+        case 0xC0:
+            return _signed(left) >> (right & 63)
+        case other:
+            raise MachineError(f"operation {other:#x}")
+
+
+def _jumps(opcode: int, dst: int, src: int, immediate: int, registers: list[int | None]) -> bool:
+    if opcode == 0x05:
+        return True
+    left, right = _known(registers[dst]), _operand(opcode, src, immediate, registers)
+    verdicts = {
+        0x10: left == right, 0x20: left > right, 0x30: left >= right, 0x40: bool(left & right),
+        0x50: left != right, 0x60: _signed(left) > _signed(right),
+        0x70: _signed(left) >= _signed(right), 0xA0: left < right, 0xB0: left <= right,
+        0xC0: _signed(left) < _signed(right), 0xD0: _signed(left) <= _signed(right),
+    }  # fmt: skip
+    return verdicts[opcode & 0xF0]

@@ -1,0 +1,103 @@
+"""Laws of emitted programs: they decide what the predicate decides, on any memory left behind."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.pushdown.analysis import CallFilter, analyse
+from exporter.pushdown.emit import ACCEPTS_LET_THROUGH, Target, emit_filter
+from exporter.pushdown.ir import Literal, Match, Socket, Text, TextIs, is_plain
+from exporter.pushdown.memory import FILTERED
+from exporter.sources.probe.probe import _FILTER_MEMORY_BYTES
+from tests.pushdown.bpf_machine import HOST_MNTNS, OFFSETS, Machine
+from tests.pushdown.kernel_conditions import conditions
+from tests.pushdown.live_calls import CALL_NAMES, PATHS, LiveCall, live_calls
+from tests.pushdown.test_analysis import ruleset_of
+
+TARGETS = [Target(OFFSETS, (HOST_MNTNS,), is_typed=is_typed) for is_typed in (True, False)]
+
+
+def decide(one, target, call, junk=b"\xa5"):
+    """What the program says of the call."""
+    machine = Machine()
+    machine.lay_out(call.observe(), dict(zip(call.layout.paths, call.paths, strict=False)))
+    return machine, machine.run(emit_filter(one, target), junk * _FILTER_MEMORY_BYTES)
+
+
+def filter_for(atom, name="open"):
+    """A filter that keeps events for which the atom holds."""
+    one = analyse(ruleset_of([]), [name])[name]
+    return CallFilter(one.call, Literal(atom), is_needed=False, notes_port=False, shares=())
+
+
+class TestEquivalence:
+    """Program == predicate."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(conditions(), min_size=1, max_size=3),
+        st.lists(live_calls(), min_size=2, max_size=5),
+        st.sampled_from(TARGETS),
+        st.sampled_from((b"\0", b"/", b".", b"\xff")),
+    )
+    def test_decides_like_the_predicate(self, texts, calls, target, junk):
+        """For any rules, calls, kind of program and memory left behind."""
+        filters = analyse(ruleset_of(texts), CALL_NAMES)
+        for call in calls:
+            one = filters[call.name]
+            if one.is_pass_through or one.is_unused or one.notes_port:
+                continue
+            _, is_kept = decide(one, target, call, junk)
+            assert is_kept == one.keeps(call.observe()), (str(one.predicate), call)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.text("/.ab", min_size=0, max_size=40).map(str.encode),
+        st.sampled_from(list(Match)),
+        st.sets(st.text("/.ab", min_size=1, max_size=18).map(str.encode), min_size=1, max_size=12),
+    )
+    @example(b"/a", Match.NAME, {b"a"})
+    @example(b"/ab", Match.SUFFIX, {b"/ab"})
+    @example(b"/aaaaaaa/b", Match.DIRECTORY, {b"/aaaaaaa", b"/"})
+    @example(b"/aaaaaaaa", Match.DIRECTORY, {b"/"})
+    def test_texts_of_any_shape(self, path, match, values):
+        """Every comparison, on paths made of what makes paths odd."""
+        one = filter_for(TextIs(Text.PATH, match, frozenset(values)))
+        call = LiveCall("open", 3, paths=[path])
+        assert decide(one, TARGETS[0], call)[1] == one.keeps(call.observe())
+
+    @pytest.mark.parametrize("length", [*range(2, 40), 255, 256, 508, 509, 510, 511, 512, 4000])
+    def test_paths_of_any_length(self, length):
+        """The end is seen wherever it lies; what does not fit is kept."""
+        path = b"/" + b"x" * (length - 2) + b"y"
+        call = LiveCall("open", 3, paths=[path])
+        for match, value in ((Match.SUFFIX, b"y"), (Match.CONTAINS, b"xy"), (Match.PREFIX, b"/z")):
+            one = filter_for(TextIs(Text.PATH, match, frozenset({value})))
+            assert decide(one, TARGETS[0], call)[1] == one.keeps(call.observe()), (length, match)
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_knows_a_plain_path(self, path):
+        """A path that is not plain is kept, whatever is asked of it."""
+        one = filter_for(TextIs(Text.PATH, Match.EQUAL, frozenset({b"no such path"})))
+        is_kept = decide(one, TARGETS[0], LiveCall("open", 3, paths=[path]))[1]
+        assert is_kept is not is_plain(path)
+
+
+def test_counts_what_is_left_out():
+    """Under the code of the event, and only then."""
+    one = filter_for(TextIs(Text.PATH, Match.EQUAL, frozenset({b"/etc/shadow"})))
+    code = one.call.event.code
+    for path, count in ((b"/etc/shadow", 0), (b"/etc/passwd", 1)):
+        machine, _ = decide(one, TARGETS[0], LiveCall("open", 3, paths=[path]), b"\0")
+        assert machine.read(0x50000 + FILTERED + 8 * code, 8) == count
+
+
+def test_lets_the_first_accepts_of_a_port_through():
+    """The state learns a server that is older than Lanner; later accepts are left out."""
+    one = analyse(ruleset_of([]), ["accept4"])["accept4"]
+    call = LiveCall("accept4", 5, socket=Socket(2, 0x7F000001, 8080, 0x7F000001, 40000))
+    machine = Machine()
+    machine.lay_out(call.observe(), {})
+    code = emit_filter(one, TARGETS[0])
+    kept = [machine.run(code, bytes(_FILTER_MEMORY_BYTES)) for _ in range(ACCEPTS_LET_THROUGH + 3)]
+    assert kept == [True] * ACCEPTS_LET_THROUGH + [False] * 3
