@@ -158,7 +158,9 @@ def settle_imported(host: Host) -> None:
                 if fd.role == Role.SERVER:
                     swap_ends(fd)
             rename(fd)
-        elif fd.type == FdType.UNIX:
+        elif fd.type not in _LISTENING:
+            fd.name_raw = fd.name
+        if fd.type == FdType.UNIX:
             fd.role = Role.SERVER if fd.name else Role.CLIENT
 
 

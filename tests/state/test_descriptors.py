@@ -2,8 +2,11 @@
 
 import pytest
 
-from exporter.events.fd import FdType, L4Proto, Role
+from exporter.events.fd import Fd, FdType, L4Proto, Role
+from exporter.events.host import Host
 from exporter.events.params import SocketAddress, SocketTuple
+from exporter.events.thread import Thread
+from exporter.state.state import State
 
 A = b"\x0a\0\0\x01"
 B = b"\x0a\0\0\x02"
@@ -344,3 +347,16 @@ def test_a_failed_memfd_shows_its_error_as_number(process):
     event = process("memfd_create", 10, fd=-22, name=b"x", flags=0)
 
     assert (event.fd_num, event.fd.type, event.fd.name) == (-22, FdType.UNKNOWN, b"")
+
+
+def test_listed_files_were_asked_for_by_their_name():
+    """What a capture lists has its name as the path that was passed, too."""
+    host = Host()
+    host.threads[10] = Thread(tid=10, pid=10)
+    host.threads[10].fds = {
+        0: Fd(type=FdType.FILE_V2, name=b"/dev/tty"),
+        1: Fd(type=FdType.IPV4, sip=A, dip=B, sport=1, dport=2),
+    }
+    State(host, keep_fds=True).imported()
+
+    assert [fd.name_raw for fd in host.threads[10].fds.values()] == [b"/dev/tty", b""]
