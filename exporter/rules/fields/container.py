@@ -156,10 +156,13 @@ def _kubernetes_label(name: bytes) -> Reader:
 
 
 def _pod_uid(event: Event) -> bytes | None:
-    """The runtime's label; without runtime metadata the uid in the cgroup path."""
+    """The runtime's label; live, where it may come late, the uid in the cgroup path without it.
+
+    Captures hold what the runtime said, and the reference engine looks at nothing else.
+    """
     found = container_of(event)
     uid = None if found is None else found.labels.get(b"io.kubernetes.pod.uid")
-    if uid is None and event.thread is not None:
+    if uid is None and event.live is not None and event.thread is not None:
         return event.thread.pod_uid or None
     return uid
 

@@ -20,6 +20,7 @@ from exporter.rules.fields.fd_facts import (
     FILES,
     LISTENERS,
     both_ends,
+    both_filled,
     char_of_event,
     client_end,
     creator_path,
@@ -161,10 +162,7 @@ def _is_server(event: Event) -> bool | None:
         return None
     if fd.type in LISTENERS:
         return True
-    if fd.type not in CONNECTIONS:
-        return False
-    # A socket without an address has the one of zeros, which the loopback network of IPv6 holds.
-    return is_local(event, fd.dip or bytes(4 if fd.type is FdType.IPV4 else 16))
+    return fd.type in CONNECTIONS and is_local(event, both_filled(fd)[1][0])
 
 
 def _client(_event: Event, fd: Fd) -> tuple[bytes, int] | None:

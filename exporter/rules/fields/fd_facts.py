@@ -39,6 +39,7 @@ TYPE_NAMES: Mapping[FdType, bytes] = {
 FILES = frozenset({FdType.FILE, FdType.FILE_V2})
 CONNECTIONS = frozenset({FdType.IPV4, FdType.IPV6})
 LISTENERS = frozenset({FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
+_IPV4 = frozenset({FdType.IPV4, FdType.IPV4_LISTEN})
 
 _L4_NAMES: Mapping[L4Proto, bytes] = {
     L4Proto.TCP: b"tcp",
@@ -114,15 +115,26 @@ def directory_of(path: bytes) -> bytes:
     return path[:at] if at < len(path) - 1 else path
 
 
+def _filled(fd: Fd, address: bytes) -> bytes:
+    """The address; that of zeros while the socket has none."""
+    return address or bytes(4 if fd.type in _IPV4 else 16)
+
+
 def own_address(fd: Fd) -> tuple[bytes, int]:
     """Address and port a listening socket is bound to."""
-    return (fd.sip, fd.sport) if fd.sip or fd.sport else (fd.dip, fd.dport)
+    address, port = (fd.sip, fd.sport) if fd.sip or fd.sport else (fd.dip, fd.dport)
+    return _filled(fd, address), port
+
+
+def both_filled(fd: Fd) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
+    """Source and dest of a connection, whether or not it has a role."""
+    return (_filled(fd, fd.sip), fd.sport), (_filled(fd, fd.dip), fd.dport)
 
 
 def client_end(fd: Fd) -> tuple[bytes, int] | None:
     """Client address and port of a connection with a role."""
     if fd.type in CONNECTIONS and fd.role is not Role.NONE:
-        return fd.sip, fd.sport
+        return both_filled(fd)[0]
     return None
 
 
@@ -131,14 +143,14 @@ def server_end(fd: Fd) -> tuple[bytes, int] | None:
     if fd.role is Role.NONE:
         return None
     if fd.type in CONNECTIONS:
-        return fd.dip, fd.dport
+        return both_filled(fd)[1]
     return own_address(fd) if fd.type in LISTENERS else None
 
 
 def both_ends(fd: Fd) -> tuple[tuple[bytes, int], ...]:
     """Every address and port of a socket, whatever its role."""
     if fd.type in CONNECTIONS:
-        return (fd.sip, fd.sport), (fd.dip, fd.dport)
+        return both_filled(fd)
     return (own_address(fd),) if fd.type in LISTENERS else ()
 
 
@@ -147,7 +159,7 @@ def local_end(event: Event, fd: Fd) -> tuple[bytes, int] | None:
     client = client_end(fd)
     if client is None:
         return None
-    return client if is_local(event, client[0]) else (fd.dip, fd.dport)
+    return client if is_local(event, client[0]) else both_filled(fd)[1]
 
 
 def remote_end(event: Event, fd: Fd) -> tuple[bytes, int] | None:
@@ -155,7 +167,7 @@ def remote_end(event: Event, fd: Fd) -> tuple[bytes, int] | None:
     client = client_end(fd)
     if client is None:
         return None
-    return (fd.dip, fd.dport) if is_local(event, client[0]) else client
+    return both_filled(fd)[1] if is_local(event, client[0]) else client
 
 
 def is_local(event: Event, address: bytes) -> bool:

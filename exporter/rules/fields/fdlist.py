@@ -11,7 +11,7 @@ from exporter.events.fd import Fd
 from exporter.events.params import PollFd
 from exporter.events.paths import find_fd
 from exporter.events.table import EventType
-from exporter.rules.fields.fd_facts import CONNECTIONS, LISTENERS, own_address
+from exporter.rules.fields.fd_facts import CONNECTIONS, LISTENERS, both_filled, own_address
 from exporter.rules.fields.field import UNKNOWN, Field, FieldClass, Reader
 from exporter.rules.fields.field import ValueType as T
 
@@ -41,7 +41,7 @@ def _name(_number: int, fd: Fd | None) -> bytes:
 
 def _source(fd: Fd | None) -> tuple[bytes, int] | None:
     """The client's end; lists show it whether or not the socket has a role yet."""
-    return (fd.sip, fd.sport) if fd is not None and fd.type in CONNECTIONS else None
+    return both_filled(fd)[0] if fd is not None and fd.type in CONNECTIONS else None
 
 
 def _dest(fd: Fd | None) -> tuple[bytes, int] | None:
@@ -49,12 +49,12 @@ def _dest(fd: Fd | None) -> tuple[bytes, int] | None:
     if fd is None:
         return None
     if fd.type in CONNECTIONS:
-        return fd.dip, fd.dport
+        return both_filled(fd)[1]
     return own_address(fd) if fd.type in LISTENERS else None
 
 
 def _address(end: tuple[bytes, int] | None) -> bytes | None:
-    return None if end is None else ip_text(end[0]) or b"0.0.0.0"
+    return None if end is None else ip_text(end[0])
 
 
 def _port(end: tuple[bytes, int] | None) -> bytes | None:

@@ -11,6 +11,7 @@ from exporter.rules.fields.ancestors import (
     of_leader,
     of_parent,
 )
+from exporter.rules.fields.cpu_time import bind_share, bind_slice, bind_total
 from exporter.rules.fields.field import (
     NO_RHS,
     NO_TRANSFORMER,
@@ -34,7 +35,6 @@ from exporter.rules.fields.process_facts import (
     cgroups,
     child_count,
     command_line,
-    cpu_share,
     cwd,
     direct_parent,
     duration,
@@ -639,14 +639,14 @@ CLASS = FieldClass(
             "thread.exectime",
             T.RELTIME,
             "CPU time of the last slice; switch events only, else 0",
-            of_thread(lambda _: 0),
+            bind=bind_slice,
             print_as=P.DEC,
         ),
         Field(
             "thread.totexectime",
             T.RELTIME,
             "accumulated CPU time from switch events",
-            of_thread(lambda _: 0),
+            bind=bind_total,
             print_as=P.DEC,
         ),
         Field(
@@ -679,9 +679,9 @@ CLASS = FieldClass(
             cost=100_000,
             print_as=P.DEC,
         ),
-        Field("thread.cpu", T.DOUBLE, "CPU use from procinfo events only", cpu_share),
-        Field("thread.cpu.user", T.DOUBLE, "user part of thread.cpu", cpu_share),
-        Field("thread.cpu.system", T.DOUBLE, "system part of thread.cpu", cpu_share),
+        Field("thread.cpu", T.DOUBLE, "CPU use from procinfo events only", bind=bind_share(0, 1)),
+        Field("thread.cpu.user", T.DOUBLE, "user part of thread.cpu", bind=bind_share(0)),
+        Field("thread.cpu.system", T.DOUBLE, "system part of thread.cpu", bind=bind_share(1)),
         Field(
             "thread.vmsize",
             T.UINT64,

@@ -328,11 +328,6 @@ def _of_descriptor(number: int, read: Callable[[Fd], bytes]) -> Reader:
     return reader
 
 
-def cpu_share(event: Event) -> float | None:
-    """CPU share; only procinfo events of old captures carry one."""
-    return 0.0 if event.type.id == "PPME_PROCINFO_E" and event.thread is not None else None
-
-
 def of_main_only(read: Callable[[Thread], int]) -> Reader:
     """Reader of a number that is 0 for all but the main thread."""
     return of_thread(lambda t: read(t) if t.is_main else 0)

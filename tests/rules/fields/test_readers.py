@@ -9,6 +9,7 @@ from exporter.events.params import PollFd
 from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.rules.fields.catalogue import find_field
 from tests.factories import NOW_NS, make_event, make_thread
+from tests.live_contexts import make_live
 
 
 def read(text, event):
@@ -497,6 +498,8 @@ def test_containers_without_metadata_have_an_id_only():
     assert read("container.id", event) == b"0123456789ab"
     assert read("container.name", event) is None
     assert read("container.privileged", event) is None
+    assert read("k8s.pod.uid", event) is None
+    event.live = make_live(1000)
     assert read("k8s.pod.uid", event) == b"u-2"
 
 
@@ -573,3 +576,19 @@ def test_categories():
     assert category("read", FdType.EVENT) == category("read", FdType.INOTIFY) == b"ipc"
     assert category("close", FdType.IPV6_LISTEN) == b"net"
     assert category("readv", FdType.DIRECTORY) == b"file"
+
+
+def test_sockets_without_an_address_have_the_one_of_zeros():
+    """`fd.ip != x` is true of a new socket, and the loopback network of IPv6 holds `::`."""
+    lo = Interface(name=b"lo", address=bytes(15) + b"\1", netmask=b"\xff" * 16)
+    host = Host(interfaces=[lo])
+    new4 = make_event("socket", fd=Fd(type=FdType.IPV4), fd_num=3, host=host)
+    new6 = make_event("socket", fd=Fd(type=FdType.IPV6, role=Role.CLIENT), fd_num=3, host=host)
+    use = find_field("fd.ip", None, "syscall")
+    assert use is not None
+    assert use.each is not None
+
+    assert use.each(new4) == (bytes(4), bytes(4))
+    assert read("fd.cip", new4) is None
+    assert (read("fd.cip", new6), read("fd.sip", new6)) == (bytes(16), bytes(16))
+    assert (read("fd.is_server", new4), read("fd.is_server", new6)) == (False, True)
