@@ -25,6 +25,9 @@ from exporter.rules.ruleset import Rule
 
 _NS_A_SECOND = 1e9
 _SWEEP_SECONDS = 15.0
+_MAX_PODS = 4096
+"""Containers whose pods are remembered until they end."""
+
 Workload = tuple[str, str, str]
 """Namespace, pod and container; an empty container stands for the whole pod."""
 
@@ -50,8 +53,8 @@ class CounterOptions(Struct, frozen=True, kw_only=True):
 class AlertCounters:
     """Alerts by rule and workload, time of the newest, detection latency.
 
-    `count` and `housekeep` belong to the one writing thread, the hot one; the other methods may be
-    called from any thread.
+    `count`, `housekeep` and `forget_container` belong to the one writing thread, the hot one; the
+    other methods may be called from any thread.
     """
 
     def __init__(self, registry: Registry, options: CounterOptions | None = None) -> None:
@@ -62,6 +65,7 @@ class AlertCounters:
         self._next_sweep = 0.0
         self._newly_gone: deque[Workload] = deque()
         self._gone: dict[Workload, float] = {}
+        self._pods: dict[str, tuple[str, str]] = {}
         self._kept: list[Subject] | None = None
         self._rules: dict[tuple[str, str, str], Subject] = {}
         self._expired = registry.counter(families.SERIES_EXPIRED)
@@ -101,11 +105,24 @@ class AlertCounters:
         """A container is gone, or without its name the whole pod: its series end after a while."""
         self._newly_gone.append((namespace, pod, container))
 
+    def forget_container(self, container: str) -> None:
+        """A container has ended; with the last one of a pod that had alerts, the pod. Hot thread.
+
+        A pod that goes on with a new container keeps its series as long as alerts come.
+        """
+        pod = self._pods.pop(container, None)
+        if pod is None:
+            return
+        is_last = bool(pod[1]) and pod not in self._pods.values()
+        self.forget_workload(*pod, "" if is_last else container)
+
     def count(self, alert: Alert) -> None:
         """Count one alert."""
         workload = (alert.k8s_ns_name, alert.k8s_pod_name, alert.container)
         if self._is_hidden(alert.k8s_ns_name):
             workload = (OVERFLOW_VALUE, OVERFLOW_VALUE, OVERFLOW_VALUE)
+        elif alert.container:
+            self._remember_pod(alert)
         subject = Subject(
             rule=alert.rule,
             priority=alert.priority,
@@ -151,6 +168,13 @@ class AlertCounters:
         self._gone = {
             key: end for key, end in self._gone.items() if now < end + options.gone_seconds
         }
+
+    def _remember_pod(self, alert: Alert) -> None:
+        pods = self._pods
+        pods[alert.container] = (alert.k8s_ns_name, alert.k8s_pod_name)
+        if len(pods) > _MAX_PODS:
+            # Its end was missed, or it is silent: its series expire by that.
+            del pods[next(iter(pods))]
 
     def _subject_of(self, rule: Rule) -> Subject:
         return Subject(

@@ -142,6 +142,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         counters=counter_options(config),
         rule_sampling=config.metrics.rule_sampling,
         hold=None if runtimes is None else runtimes.hold,
+        watch_ends=state.watch_container_ends,
         background=() if runtimes is None else (runtimes.run,),
         http=http_options(config, lambda error: _say_web_config(log, error)),
     )

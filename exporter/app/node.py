@@ -62,7 +62,8 @@ class NodeOptions:
     looks after the source, in the hot thread. registry: where all metrics of this node go.
     counters: settings of the alert families. rule_sampling: one in so many events tells the cost of
     rules; 0: none. hold: where alerts wait for metadata, if they do. background: what runs on the
-    loop beside all that, from before the source opens.
+    loop beside all that, from before the source opens. watch_ends: takes a function for the hot
+    thread that wants to know of every container that has ended.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -89,6 +90,7 @@ class NodeOptions:
     http: HttpOptions = field(default_factory=HttpOptions)
     watchdog: Watchdog | None = None
     hold: AlertHold | None = None
+    watch_ends: Callable[[Callable[[bytes], None]], None] = lambda _ended: None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
 
 
@@ -128,6 +130,9 @@ class Node:
             costs=self._costs,
             watchdog=options.watchdog,
             hold=options.hold,
+        )
+        options.watch_ends(
+            lambda container: self._counters.forget_container(container.decode("utf-8", "replace"))
         )
         self._take_rules(rules)
         export_pipeline(self._registry, self._pipeline, options.kernel_events)

@@ -6,6 +6,7 @@ that rules see the descriptor a close closes and the process that exits.
 Source: spec/state-tracking.md section 0.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -122,6 +123,10 @@ class State:
         self._plans = _plans()
         self._purged_ns = 0
         self._due_ns = 0
+
+    def watch_container_ends(self, on_end: Callable[[bytes], None]) -> None:
+        """Tell this function the short id of every container that ends, from now on."""
+        self.tables.on_container_end = on_end
 
     def _new_tables(self) -> Tables:
         return Tables(

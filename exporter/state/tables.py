@@ -66,6 +66,8 @@ class Tables:
         self.rule = rule
         self.lookups = lookups
         self.threads = ThreadTable(host, counters, keep_unknown_parents=procfs is not None)
+        self.on_container_end: Callable[[bytes], None] = lambda _container: None
+        """Told the short id of every container that has ended."""
         self.deferred: list[Callable[[], None]] = []
         """Deletions decided by the handlers, done once the rules have seen the event."""
         self.result: int | None = None
@@ -118,6 +120,7 @@ class Tables:
 
     def forget_container(self, container: bytes) -> None:
         """A container has ended: drop everything that was known of it."""
+        self.on_container_end(container)
         self.host.containers.pop(container, None)
         self.users.forget_container(container)
         if self.lookups is not None:

@@ -252,3 +252,30 @@ def test_pods_that_nobody_reports_gone_meet_the_ceiling() -> None:
     overflow = counted.alerts(families.SERIES_OVERFLOW)[("lanner_alerts_total",)]
     expired = counted.alerts(families.SERIES_EXPIRED)[("lanner_alerts_total",)]
     assert overflow + expired + len(values) - 2 == 10_007
+
+
+def test_the_last_container_of_a_pod_takes_the_pod_along() -> None:
+    """A container that ends is forgotten alone while another of its pod is known."""
+    counted = Counted(programs=frozenset({families.FALCO_EXPORTER}), gone_seconds=10.0)
+    for container in ("c1", "c2"):
+        counted.alert("shop", "web-1", container)
+    counted.alert("", "", "c3")
+    shown = []
+    for now, ended in ((0.0, ("c1", "unknown")), (100.0, ("c2", "c3"))):
+        for container in ended:
+            counted.counters.forget_container(container)
+        counted.counters.housekeep(now + 20)
+        counted.counters.housekeep(now + 40)
+        pods = {key[5] for key in counted.alerts(families.FALCO_EVENTS)}
+        shown.append(({key[5] for key in counted.alerts()}, pods))
+
+    assert shown == [({"", "c2", "c3"}, {"", "web-1"}), ({""}, {""})]
+
+
+def test_memory_for_pods_is_bounded() -> None:
+    """Containers whose end is never told do not pile up."""
+    counted = Counted()
+    for number in range(5003):
+        counted.alert("shop", f"web-{number}", f"c{number}")
+
+    assert len(counted.counters._pods) <= 4096
