@@ -30,8 +30,8 @@ _TYPES = {
     Kind.HISTOGRAM: pb.HISTOGRAM,
 }
 _DOUBLE = Struct("<d").pack
-_GAUGE, _UNTYPED = b"\x12\x09\x09", b"\x2a\x09\x09"
-"""Fields 2 and 5 of Metric, nine bytes long, and in them field 1, a double."""
+_GAUGE, _COUNTER, _UNTYPED = b"\x12\x09\x09", b"\x1a\x09\x09", b"\x2a\x09\x09"
+"""Fields 2, 3 and 5 of Metric, nine bytes long, and in them field 1, a double."""
 
 _METRIC_TAG = b"\x22"
 """Field 4 of MetricFamily, length-delimited."""
@@ -57,11 +57,11 @@ class ProtobufEncoder:
         for key, child in children:
             wire = child.wire
             if wire is None:
-                labels = label_pairs(pairs_of(family, key))
-                wire = child.wire = pb.Metric(label=labels).SerializeToString()
+                wire = child.wire = _lasting(family, key, child)
             # Two encodings one behind the other are the encoding of the merged message.
             metric = wire + _encoded(family.kind, child)
-            parts += (_METRIC_TAG, varint(len(metric)), metric)
+            size = len(metric)
+            parts += (_METRIC_TAG, _LENGTHS[size] if size < 1024 else varint(size), metric)
         yield varint(sum(map(len, parts)))
         yield b"".join(parts)
 
@@ -85,13 +85,20 @@ def _encoded(kind: Kind, child: Any) -> bytes:
             return pb.Metric(histogram=histogram(child)).SerializeToString()
 
 
+def _lasting(family: Family, key: Any, child: Any) -> bytes:
+    """The part of a Metric that is the same in every scrape."""
+    metric = pb.Metric(label=label_pairs(pairs_of(family, key)))
+    if family.kind is Kind.COUNTER:
+        metric.counter.created_timestamp.CopyFrom(_timestamp(child.created))
+    return metric.SerializeToString()
+
+
 def _counter(child: Series) -> bytes:
-    created = _timestamp(child.created).SerializeToString()
-    body = b"\x09" + _DOUBLE(child.value) + b"\x1a" + varint(len(created)) + created
+    wire = _COUNTER + _DOUBLE(child.value)
     if child.exemplar is not None:
-        exemplar = _exemplar(child.exemplar).SerializeToString()
-        body += b"\x12" + varint(len(exemplar)) + exemplar
-    return b"\x1a" + varint(len(body)) + body
+        counter = pb.Counter(exemplar=_exemplar(child.exemplar))
+        wire += pb.Metric(counter=counter).SerializeToString()
+    return wire
 
 
 def _summary(child: SummarySeries) -> pb.Summary:
@@ -165,3 +172,6 @@ def varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+_LENGTHS = tuple(varint(size) for size in range(1024))

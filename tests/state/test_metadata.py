@@ -71,16 +71,23 @@ def test_odd_values_are_left_out(field):
 
 
 def test_containers_come_and_go(captured):
-    """An async event adds or removes; the rules still see a container on its last event."""
+    """An async event adds or removes; the rules still see a container on its last event.
+
+    Whoever wants to know of ends is told after that event.
+    """
+    ended: list[bytes] = []
+    captured.state.watch_container_ends(ended.append)
     captured("PPME_ASYNCEVENT_E", 5, plugin_id=0, name=b"container", data=as_json(FULL))
     assert captured.state.host.containers[b"abc"].name == b"web"
     gone = captured.seen(
         "PPME_ASYNCEVENT_E", 5, plugin_id=0, name=b"container_removed", data=as_json(FULL)
     )
     assert b"abc" in captured.state.host.containers
+    assert ended == []
     captured.state.after(gone)
 
     assert captured.state.host.containers == {}
+    assert ended == [b"abc"]
 
 
 def test_health_probes_are_told_apart(captured):
