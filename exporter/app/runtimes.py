@@ -58,18 +58,20 @@ class Runtimes:
     def _places(self) -> list[Place]:
         """Every socket of the configuration, those of patterns as far as they exist, each once."""
         sockets = self._section.sockets
-        places: dict[str, Place] = {}
+        places: dict[tuple[str, str], Place] = {}
         for name, paths in (
             ("podman", sockets.podman),
             ("docker", sockets.docker),
             ("cri", sockets.cri),
+            ("containerd", sockets.containerd),
         ):
             for path in paths:
                 for socket in _matching(self._root, path):
-                    places.setdefault(socket, Place(name, socket, self._maker(name, socket)))
+                    place = Place(name, socket, self._maker(name, socket))
+                    places.setdefault((name, socket), place)
         if self._kubernetes is not None:
             # Last: what a runtime tells of a container is newer than what the API does.
-            places[self._kubernetes.socket] = self._kubernetes
+            places["kubernetes", self._kubernetes.socket] = self._kubernetes
         return list(places.values())
 
     def _maker(self, name: str, socket: str) -> Callable[[], Engine]:
@@ -78,6 +80,9 @@ class Runtimes:
             if name == "cri":
                 module = import_module("exporter.sources.runtimes.cri")
                 return cast("Engine", module.CriEngine(socket, self._section.label_max_len))
+            if name == "containerd":
+                module = import_module("exporter.sources.runtimes.containerd")
+                return cast("Engine", module.ContainerdEngine(socket, self._section.label_max_len))
             module = import_module("exporter.sources.runtimes.docker")
             return cast("Engine", module.DockerEngine(name, socket, self._section.label_max_len))
 

@@ -364,6 +364,10 @@ class ContainerSockets(Section):
         ),
         description="Kubernetes CRI: containerd and CRI-O; empty for none.",
     )
+    containerd: tuple[str, ...] = Field(
+        default=("/run/containerd/containerd.sock", "/run/host-containerd/containerd.sock"),
+        description="containerd itself, for containers of ctr and nerdctl; empty for none.",
+    )
 
 
 class KubernetesSection(Section):

@@ -55,6 +55,8 @@ def test_every_socket_once(host):
         ("cri", f"{host}/run/crio/crio.sock"),
         ("cri", f"{host}/run/k3s/containerd/containerd.sock"),
         ("cri", f"{host}/run/host-containerd/containerd.sock"),
+        ("containerd", f"{host}/run/containerd/containerd.sock"),
+        ("containerd", f"{host}/run/host-containerd/containerd.sock"),
     ]
 
 

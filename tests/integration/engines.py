@@ -97,6 +97,7 @@ class Containerd:
         self._calls = _compile_calls(base)
         self._channel = grpc.insecure_channel(f"unix://{self.socket}")
         self._pods: list[str] = []
+        self._plain: list[str] = []
 
     def call(self, method: str, request: Any, answer: type[Any]) -> Any:
         """One call of the runtime service."""
@@ -138,13 +139,35 @@ class Containerd:
         self.call("StartContainer", calls.ContainerId(id=container), calls.Nothing)
         return Pod(uid, sandbox, container)
 
-    def stop(self) -> None:
-        """Remove the pods, end the daemon."""
+    def run_plain(self, name: str, *command: str) -> None:
+        """A container that belongs to no pod, as ctr makes it."""
+        ctr = ["ctr", "-a", str(self.socket)]
+        image = [*ctr, "image", "import", "--snapshotter", "native", f"{self._base}/plain.tar"]
+        write_image(self._base / "plain.tar", IMAGE)
+        subprocess.run(image, check=True, capture_output=True)
+        run = [*ctr, "run", "-d", "--null-io", "--snapshotter", "native", IMAGE, name, *command]
+        subprocess.run(run, check=True, capture_output=True)
+        self._plain.append(name)
+
+    def remove_pod(self, pod: "Pod") -> None:
+        """End a pod and forget it."""
+        self._remove(pod.sandbox)
+        self._pods.remove(pod.sandbox)
+
+    def _remove(self, sandbox: str) -> None:
         calls = self._calls
+        self.call("StopPodSandbox", calls.PodId(id=sandbox), calls.Nothing)
+        self.call("RemovePodSandbox", calls.PodId(id=sandbox), calls.Nothing)
+
+    def stop(self) -> None:
+        """Remove what was started, end the daemon."""
+        ctr = ["ctr", "-a", str(self.socket)]
+        for name in self._plain:
+            run([*ctr, "task", "rm", "-f", name])
+            run([*ctr, "container", "rm", name])
         for pod in self._pods:
             with contextlib.suppress(grpc.RpcError):
-                self.call("StopPodSandbox", calls.PodId(id=pod), calls.Nothing)
-                self.call("RemovePodSandbox", calls.PodId(id=pod), calls.Nothing)
+                self._remove(pod)
         self._channel.close()
         self._daemon.stop()
 

@@ -1,5 +1,6 @@
 """Alerts of containers of real engines carry names, images, labels and pods."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from exporter.sources.runtimes.cri import CriEngine
+from exporter.sources.runtimes.engine import Change, ChangeKind
 from tests.integration.engines import Containerd, Docker, Podman, missing_programs
 from tests.integration.live import Lanner, wait_until
 from tests.kubernetes_api import Api, make_pod
@@ -72,7 +75,7 @@ def sockets(hold: str = "5s", **engines: str) -> str:
     """The configuration of these engines and no others."""
     lists = ", ".join(
         f"{name}: [{engines[name]}]" if name in engines else f"{name}: []"
-        for name in ("docker", "podman", "cri")
+        for name in ("docker", "podman", "cri", "containerd")
     )
     return f"containers: {{hold: {hold}, sockets: {{{lists}}}}}\n"
 
@@ -201,7 +204,7 @@ def test_a_pod_without_a_runtime_to_ask(watch, container, tmp_path):
     try:
         lanner = watch(
             "containers:\n"
-            "  sockets: {docker: [], podman: [], cri: []}\n"
+            "  sockets: {docker: [], podman: [], cri: [], containerd: []}\n"
             f"  kubernetes: {{enabled: true, api: '{api.url}', node_name: node1,\n"
             f"    token_file: {api.token_file}, ca_file: {api.ca_file}}}\n"
         )
@@ -216,3 +219,43 @@ def test_a_pod_without_a_runtime_to_ask(watch, container, tmp_path):
     assert fields["k8s.pod.name"] == "web-7d4b-abc"
     assert fields["k8s.pod.label[app]"] == "web"
     assert fields["container.label[io.kubernetes.workload.name]"] == "web"
+
+
+def test_a_container_of_ctr(watch, containerd):
+    """containerd's own API names what no kubelet made; its id may be any word."""
+    lanner = watch(sockets(containerd=str(containerd.socket)))
+    wait_engine(lanner, "containerd")
+    containerd.run_plain("box-of-ctr-1", *COMMAND)
+    fields = alert_of(lanner, "box-of-ctr-1")["output_fields"]
+
+    assert fields["container.name"] == "box-of-ctr-1"
+    assert fields["container.type"] == "containerd"
+    assert fields["container.image.repository"] == "lanner.test/team/box"
+    assert fields["container.image.tag"] == "2.1"
+
+
+def test_containerd_tells_of_pods(containerd):
+    """Also where the CRI has no events: a container is told when it starts and when it goes."""
+
+    async def check() -> None:
+        engine = CriEngine(str(containerd.socket), 100)
+        found: list[Change] = []
+
+        async def follow() -> None:
+            async for change in engine.changes():
+                found.append(change)  # noqa: PERF401  it never ends
+
+        task = asyncio.create_task(follow())
+        await engine.list_ids()
+        pod = await asyncio.to_thread(
+            containerd.run_pod, "sleep", "600", name="told-0", namespace="shop", labels={}
+        )
+        await asyncio.to_thread(containerd.remove_pod, pod)
+        async with asyncio.timeout(10):
+            while Change(ChangeKind.WENT, pod.container) not in found:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert Change(ChangeKind.CAME, pod.container) in found
+        task.cancel()
+        await engine.close()
+
+    asyncio.run(check())

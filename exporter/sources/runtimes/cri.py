@@ -21,6 +21,7 @@ from exporter._proto.cri_pb2 import (
 )
 from exporter._proto.cri_pb2_grpc import RuntimeServiceStub
 from exporter.events.container import Container, ContainerType
+from exporter.sources.runtimes.containerd_events import container_events
 from exporter.sources.runtimes.cri_facts import (
     container_facts,
     info_of,
@@ -99,9 +100,20 @@ class CriEngine:
                     self._pods.pop(event.container_id, None)
                     yield Change(ChangeKind.WENT, event.container_id)
         except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise self._failed(error) from None
+        else:
+            raise EngineError(f"{self.socket} ended its events")
+        # containerd before 1.7: its own events, on the same socket, tell the same.
+        assert self._channel is not None
+        try:
+            async for change in container_events(self._channel, is_cri=True):
+                yield change
+        except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise EventsUnsupportedError(f"{self.socket} tells no container events") from None
             raise self._failed(error) from None
+        raise EngineError(f"{self.socket} ended its events")
 
     async def close(self) -> None:
         """Let go of the connection; the next call makes a new one."""

@@ -40,7 +40,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine's word in the configuration: docker, podman, cri or kubernetes."""
+        """The engine's word in the configuration: docker, podman, cri, containerd, kubernetes."""
 
     @property
     def socket(self) -> str:

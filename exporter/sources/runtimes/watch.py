@@ -145,7 +145,7 @@ class RuntimeWatch:
     ) -> None:
         self._options = options or WatchOptions()
         self._find = find
-        self._followers: dict[str, _Follower] = {}
+        self._followers: dict[tuple[str, str], _Follower] = {}
         self._receiver = receiver
         self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,9 +166,9 @@ class RuntimeWatch:
             async with asyncio.TaskGroup() as group:
                 while True:
                     for place in await asyncio.to_thread(self._find):
-                        if place.socket not in self._followers:
-                            follower = _Follower(place, self._options)
-                            self._followers[place.socket] = follower
+                        key = (place.name, place.socket)
+                        if key not in self._followers:
+                            follower = self._followers[key] = _Follower(place, self._options)
                             group.create_task(self._keep(follower), name=f"runtime-{place.name}")
                     await asyncio.sleep(self._options.look)
         finally:
