@@ -203,10 +203,12 @@ def test_unknown_paths_and_methods_are_refused(running, path) -> None:
     assert fetch(f"{running.url}{path}")[0] in (404, 405)
 
 
-def test_the_end_of_the_source_ends_the_node(running) -> None:
-    """A source that ends by itself, as a capture does, ends the node with status 0."""
+def test_the_end_of_the_source_ends_the_node(running, tmp_path) -> None:
+    """A source that ends by itself, as a capture does: every alert comes out, status 0."""
     running.start()
-    running.source.push(make_event("openat"))
+    running.source.push(*[make_event("openat") for _ in range(89)])
     running.source.is_ended = True
 
     assert running.join() == 0
+    assert len((tmp_path / "out.txt").read_text().splitlines()) == 89
+    assert running.source.is_closed
