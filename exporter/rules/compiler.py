@@ -83,7 +83,9 @@ class _SourceCompiler:
         """
         types = {event.code: event for event in load_event_table().events}
         folders = self.plan.folders()
-        made: dict[object, EventFunction | None] = {}
+        # Apart, because a key of the one may look like a key of the other.
+        by_decision: dict[object, EventFunction | None] = {}
+        by_parts: dict[object, EventFunction | None] = {}
         functions: dict[int, EventFunction] = {}
         for code in sorted({code for rule in self.rules for code in rule.event_types}):
             event_type = types.get(code)
@@ -94,13 +96,13 @@ class _SourceCompiler:
             )
             folded = tuple([fold(event_type) for _, fold in folders])
             key = (places, folded)
-            if key not in made:
+            if key not in by_decision:
                 nodes = {number: to for (number, _), to in zip(folders, folded, strict=True)}
                 parts = self._parts(places, nodes)
-                if parts not in made:
-                    made[parts] = self._function(event_type, parts) if parts else None
-                made[key] = made[parts]
-            found = made[key]
+                if parts not in by_parts:
+                    by_parts[parts] = self._function(event_type, parts) if parts else None
+                by_decision[key] = by_parts[parts]
+            found = by_decision[key]
             if found is not None:
                 functions[code] = found
                 if event_type.name not in found.event_names:

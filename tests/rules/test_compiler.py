@@ -144,6 +144,14 @@ class TestText:
 
         assert "e.num" not in text
 
+    def test_functions_of_other_event_types_are_not_mixed_up(self):
+        """Two rules, two tests that the event type may decide: the smallest that once collided."""
+        ruleset = make_ruleset("not (evt.type = open)", "fd.name = cat", codes=DRAWN_CODES)
+        engine = Engine(ruleset)
+
+        for name, expected in (("open", []), ("close", ["rule 0"]), ("kill", ["rule 0"])):
+            assert [rule.name for rule in engine.match(make_event(name, proc=None))] == expected
+
     def test_a_test_of_an_empty_list_reads_nothing(self):
         """What follows it reads the field itself, in this rule and in the next."""
         ruleset = make_ruleset(
