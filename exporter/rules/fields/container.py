@@ -75,6 +75,14 @@ def of_container(read: Callable[[Container], Any]) -> Reader:
     return reader
 
 
+_NOT_TOLD = b"<NA>"
+"""Texts that the runtime left empty read so: they are there, but not known."""
+
+
+def _told(read: Callable[[Container], bytes]) -> Callable[[Container], bytes]:
+    return lambda found: read(found) or _NOT_TOLD
+
+
 def _is_on_host(event: Event) -> bool:
     return event.container is None and event.thread is not None and not event.thread.container_id
 
@@ -225,7 +233,7 @@ CLASS = FieldClass(
             "container.image.repository",
             T.CHARBUF,
             "image name without tag and digest",
-            of_container(lambda c: c.image_repository),
+            of_container(_told(lambda c: c.image_repository)),
             flags=frozenset({SUGGESTED}),
         ),
         Field(
@@ -273,26 +281,26 @@ CLASS = FieldClass(
             "container.full_id",
             T.CHARBUF,
             "full container id (engine metadata needed)",
-            _host_or(lambda c: c.full_id),
+            _host_or(_told(lambda c: c.full_id)),
         ),
         Field(
             "container.name",
             T.CHARBUF,
             "container name; text host on the host",
-            _host_or(lambda c: c.name),
+            _host_or(_told(lambda c: c.name)),
             flags=frozenset({SUGGESTED}),
         ),
         Field(
             "container.image",
             T.CHARBUF,
             "image reference as used to start the container",
-            of_container(lambda c: c.image),
+            of_container(_told(lambda c: c.image)),
         ),
         Field(
             "container.image.id",
             T.CHARBUF,
             "image id (12 characters for docker-like engines)",
-            of_container(lambda c: c.image_id),
+            of_container(_told(lambda c: c.image_id)),
         ),
         Field(
             "container.type",
@@ -347,14 +355,14 @@ CLASS = FieldClass(
             "container.image.tag",
             T.CHARBUF,
             "image tag",
-            of_container(lambda c: c.image_tag),
+            of_container(_told(lambda c: c.image_tag)),
             flags=frozenset({SUGGESTED}),
         ),
         Field(
             "container.image.digest",
             T.CHARBUF,
             "repository digest (sha256:...)",
-            of_container(lambda c: c.image_digest),
+            of_container(_told(lambda c: c.image_digest)),
         ),
         Field(
             "container.healthcheck",

@@ -8,6 +8,7 @@ from typing import Any
 
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType
+from exporter.events.params import Dynamic
 from exporter.events.paths import absolute
 from exporter.events.table import EventType, Syscall, load_syscall_table
 from exporter.events.text import arg_text, args_text, errno_name
@@ -69,7 +70,9 @@ def result(event: Event) -> int | None:
     if not has_result(event.type):
         return None
     value = event.param(0)
-    if value is None:
+    if isinstance(value, Dynamic):
+        value = value.value
+    if not isinstance(value, int):
         return 0
     return value - (1 << 64) if value >= 1 << 63 else int(value)
 
@@ -228,8 +231,9 @@ def _bind_path(arg: Arg) -> Reader:
 
 
 def _buffer(event: Event) -> bytes | None:
-    data: bytes | None = event.named_param("data")
-    return data
+    data = event.named_param("data")
+    # ptrace has a number of that name.
+    return data if isinstance(data, bytes) else None
 
 
 def _no_buffer(event_type: EventType) -> object:

@@ -5,7 +5,7 @@ import pytest
 from exporter.events.container import Container, ContainerType, Group, Mount, User
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.host import Host, Interface
-from exporter.events.params import PollFd
+from exporter.events.params import Dynamic, PollFd
 from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.rules.fields.catalogue import find_field
 from tests.factories import NOW_NS, make_event, make_thread
@@ -592,3 +592,24 @@ def test_sockets_without_an_address_have_the_one_of_zeros():
     assert read("fd.cip", new4) is None
     assert (read("fd.cip", new6), read("fd.sip", new6)) == (bytes(16), bytes(16))
     assert (read("fd.is_server", new4), read("fd.is_server", new6)) == (False, True)
+
+
+def test_texts_the_runtime_left_empty_are_unknown():
+    """Metadata may come in parts: what is empty reads `<NA>`, and a list of nothing is empty."""
+    host = Host(containers={b"c1": Container(id=b"c1", type=ContainerType.CRI)})
+    event = make_event("kill", proc=make_thread("x", container_id=b"c1"), host=host)
+
+    names = ("name", "full_id", "image", "image.id", "image.repository", "image.tag")
+    assert {read(f"container.{name}", event) for name in names} == {b"<NA>"}
+    assert (read("container.type", event), read("container.mounts", event)) == (b"cri", b"")
+
+
+def test_parameters_whose_type_depends():
+    """A result may be of a chosen type, and what is called `data` may be no buffer."""
+    number = Dynamic(0, "INT64", "DEC", -9)
+    traced = make_event("ptrace", params={"res": 0, "data": Dynamic(0, "UINT64", "HEX", 5)})
+    old = make_event("PPME_SYSCALL_BPF_X", params={"res_or_fd": number})
+
+    assert read("evt.buffer", traced) is None
+    assert read("evt.arg.data", traced) == b"5"
+    assert read("evt.failed", old) in {True, False}
