@@ -215,7 +215,7 @@ def on_fcntl(tables: Tables, event: Event) -> None:
 
 def on_close(tables: Tables, event: Event) -> None:
     """close: the rules still see the descriptor."""
-    result = event.param(0)
+    result = tables.result
     if result is not None and result >= 0 and event.fd_num >= 0:
         tables.drop_fd(event, event.fd_num)
 

@@ -247,11 +247,15 @@ def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
     """A datagram or stream write (incoming False) or read; the tuple names both ends."""
 
     def handle(tables: Tables, event: Event) -> None:
-        result = event.param(0)
+        result, fd = tables.result, event.fd
         if result is None or result < 0:
             return
+        if fd is not None:
+            if fd.type in _CONNECTIONS:
+                fd.is_connected = True
+            if fd.name and fd.l4 == L4Proto.TCP:
+                return
         value: SocketTuple | None = event.param(tuple_index)
-        fd = event.fd
         if fd is None:
             # Only what is sent shows a socket that was not seen to be made.
             if incoming or value is None or value.family not in {AF_INET, AF_INET6}:
@@ -259,10 +263,9 @@ def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
             if event.fd_num < 0:
                 return
             fd = Fd(type=FAMILY_TYPES[value.family], l4=L4Proto.UDP)
-            tables.add_fd(event, event.fd_num, fd)
-        if fd.type in _CONNECTIONS:
             fd.is_connected = True
-        if value is None or not value.is_valid or (fd.name and fd.l4 == L4Proto.TCP):
+            tables.add_fd(event, event.fd_num, fd)
+        if value is None or not value.is_valid:
             return
         if not _update(tables, fd, value):
             return

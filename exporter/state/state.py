@@ -233,7 +233,8 @@ class State:
         if not self.host.first_ts_ns and not plan.is_meta:
             self.host.first_ts_ns = event.ts_ns
         if plan.has_result:
-            result = self.tables.result = event.param(0)
+            data = event.raw[0] if event.raw else b""
+            result = self.tables.result = event.decoders[0](data) if data else None
             if result is not None and result < 0:
                 event.error_code = -result
         name = self._find_fd(event, plan.fd_index) if plan.fd_index >= 0 else b""
@@ -261,17 +262,26 @@ class State:
         event.fd_num = number
         if number < 0:
             return b""
-        fd = self.tables.find_fd(event, number)
-        if fd is None:
-            path = live_directory(event, index)
-            fd = None if path is None else Fd(type=FdType.DIRECTORY, name=path)
+        if event.live is None:
+            thread = event.thread
+            fd = None if thread is None else self.host.descriptors(thread).get(number)
+        else:
+            fd = self._find_live_fd(event, number, index)
         event.fd = fd
-        if fd is not None and event.live is not None and fd.role == 0:
-            sockets.settle_role(self.tables, event, fd)
         if fd is None:
             self.counters.fd_unknown += 1
             return b""
         return fd.name
+
+    def _find_live_fd(self, event: Event, number: int, index: int) -> Fd | None:
+        """The descriptor as it travelled with the event."""
+        fd = self.tables.find_fd(event, number)
+        if fd is None:
+            path = live_directory(event, index)
+            return None if path is None else Fd(type=FdType.DIRECTORY, name=path)
+        if fd.role == 0:
+            sockets.settle_role(self.tables, event, fd)
+        return fd
 
     def after(self, event: Event) -> None:
         """Do what the event decided for when the rules have seen it."""
