@@ -10,20 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import BinaryIO
 
-from msgspec import Struct
-
 from exporter.errors import CaptureError
-from exporter.events.container import User
 from exporter.events.event import Event
 from exporter.events.host import Host
-from exporter.events.params import capture_decoders
-from exporter.events.table import load_event_table
 from exporter.sources.capture import blocks, records
-from exporter.sources.capture.blocks import Block
+from exporter.sources.capture.counts import CaptureCounts
 from exporter.sources.capture.input import Input
-from exporter.sources.capture.lists import UserList, read_interfaces, read_machine, read_users
-from exporter.sources.capture.processes import ProcessLists
+from exporter.sources.capture.lists import UserList
 from exporter.sources.capture.records import Frame, Layouts
+from exporter.sources.capture.routes import ROUTE_SHIFT, Routes
+from exporter.sources.capture.section import Section, read_section
 from exporter.sources.capture.upgrade import (
     EnterStore,
     Fate,
@@ -32,14 +28,9 @@ from exporter.sources.capture.upgrade import (
     Shape,
     bad_lengths,
     convert,
-    route_of,
 )
 
-_LIST_BUDGET_BYTES = 64 << 20
-_MAX_SHAPES = 4096
 _MAX_TID = 1 << 32
-_ROUTE_SHIFT = 16
-_MAX_ROUTE_PARAMS = 64
 _NS_PER_MS = 1_000_000
 
 _SOURCES = {0: "syscall", 1: "k8s_audit"}
@@ -53,30 +44,6 @@ class _Phase(Enum):
     EVENTS = 1
     NEXT_SECTION = 2
     ENDED = 3
-
-
-class CaptureCounts(Struct):
-    """Events of a capture by what became of them.
-
-    events: all records. delivered: given to the caller, `hidden` of them not for rules. unneeded:
-    numbered but not given, because neither rules nor state look at their type. upgraded: dropped by
-    the conversion of old versions (their exit events carry what they told). unknown_type: of a
-    newer schema. bad_parameter: not given, because a text of theirs has no valid end. bad_number:
-    given, but with a number of the wrong width, or a too long socket address, taken as empty.
-    enters_evicted: stored enter events given up because too many waited. list_entries: threads and
-    descriptors of the metadata left out for their size.
-    """
-
-    events: int = 0
-    delivered: int = 0
-    hidden: int = 0
-    unneeded: int = 0
-    upgraded: int = 0
-    unknown_type: int = 0
-    bad_parameter: int = 0
-    bad_number: int = 0
-    enters_evicted: int = 0
-    list_entries: int = 0
 
 
 class CaptureSource:
@@ -112,17 +79,16 @@ class CaptureSource:
         self._needed = needed
         self._phase = _Phase.METADATA
         self._counts = CaptureCounts()
-        self._routes: dict[int, Route] = {}
-        self._shapes = 0
         self._store = EnterStore()
-        self._users = UserList()
-        self._packing = blocks.LITTLE
+        self._section = Section(blocks.LITTLE, UserList(), 0)
         self._layouts = Layouts("little")
+        self._routes = Routes(self._layouts, "little", needed)
+        self._past_events = 0
+        """Events of the sections before."""
         self._num = 0
         self._is_initial = True
         self._waiting: set[int] = set()
         """Threads with a hidden enter event that the state remembers."""
-        self._last_code = max(event.code for event in load_event_table().events)
 
     # The source
 
@@ -176,9 +142,9 @@ class CaptureSource:
     def counts(self) -> CaptureCounts:
         """What became of the events so far; exact between two calls of `poll`."""
         counts = self._counts
-        routes = self._routes.values()
         counts.enters_evicted = self._store.evicted
-        counts.events = sum(route.count for route in routes) + counts.unknown_type
+        counts.events = self._past_events + counts.unknown_type
+        counts.events += sum(route.count for route in self._routes.known.values())
         counts.unneeded = counts.events - (
             counts.delivered + counts.upgraded + counts.unknown_type + counts.bad_parameter
         )
@@ -186,71 +152,38 @@ class CaptureSource:
 
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Events and facts lost so far, by ("", reason); reasons as in `CaptureCounts`."""
-        counts = self.counts
-        return {
-            ("", "unknown_type"): counts.unknown_type,
-            ("", "bad_parameter"): counts.bad_parameter,
-            ("", "bad_number"): counts.bad_number,
-            ("", "enters_evicted"): counts.enters_evicted,
-            ("", "list_entries"): counts.list_entries,
-        }
+        return self.counts.losses()
 
     def seen(self) -> Mapping[int, int]:
-        """Events by code of their current type (stored and dropped ones by their own), so far."""
+        """Events of this section by code of their current type (undelivered ones by their own)."""
         found: dict[int, int] = {}
-        for route in self._routes.values():
+        for route in self._routes.known.values():
             found[route.type.code] = found.get(route.type.code, 0) + route.count
         return found
 
     # Sections
 
     def _begin_section(self) -> None:
-        """Read a section header and the metadata up to the first event. Raises CaptureError."""
-        self._packing = blocks.read_section_header(self._input, self.name)
-        self._layouts = Layouts(self._packing.order)
-        self._routes.clear()
-        self._shapes = 0
+        """Read what stands before the events of a section. Raises CaptureError."""
+        for route in self._routes.known.values():
+            self._past_events += route.count
+        section = self._section = read_section(self._input, self.name, self._host)
+        order = section.packing.order
+        self._layouts = Layouts(order)
+        self._routes = Routes(self._layouts, order, self._needed)
         self._store.clear()
         self._waiting.clear()
-        self._users = UserList()
         self._num = 0
         self._is_initial = True
-        lists = ProcessLists(self._host.threads, _LIST_BUDGET_BYTES)
-        source = self._input
-        while True:
-            found = source.available(blocks.HEADER_BYTES)
-            if found == 0 and not source.damage:
-                raise blocks.error_at(self.name, source.offset, "no events in file")
-            if found >= 4:
-                kind = self._packing.u32.unpack_from(source.buffer, source.position)[0]
-                if kind in blocks.EVENT_BLOCKS:
-                    break
-            block = Block(source, self.name, self._packing)
-            self._read_metadata(block, lists)
-            block.finish()
-        self._counts.list_entries += lists.dropped
+        self._counts.list_entries += section.left_out
         self._phase = _Phase.EVENTS
-
-    def _read_metadata(self, block: Block, lists: ProcessLists) -> None:
-        host = self._host
-        kind = block.type
-        if kind in blocks.MACHINE_INFO:
-            read_machine(block, host)
-        elif kind in blocks.PROCESS_LIST_VERSIONS:
-            lists.read_processes(block, blocks.PROCESS_LIST_VERSIONS[kind])
-        elif kind in blocks.FD_LIST_VERSIONS:
-            lists.read_fds(block, blocks.FD_LIST_VERSIONS[kind])
-        elif kind in blocks.INTERFACE_LIST_VERSIONS:
-            host.interfaces = read_interfaces(block, blocks.INTERFACE_LIST_VERSIONS[kind])
-        elif kind in blocks.USER_LIST_VERSIONS:
-            self._users = read_users(block, blocks.USER_LIST_VERSIONS[kind])
 
     def _restart(self) -> None:
         """Another capture follows in the same file: forget everything and begin anew."""
         source = self._input
         try:
             if source.available(4) >= 4:
-                kind = self._packing.u32.unpack_from(source.buffer, source.position)[0]
+                kind = self._section.packing.u32.unpack_from(source.buffer, source.position)[0]
                 if kind != blocks.SECTION_HEADER:
                     problem = f"block type 0x{kind:x} between events, where only another capture's "
                     raise self._bad(source.position, problem + "section header may be")
@@ -264,10 +197,7 @@ class CaptureSource:
         if not self._is_initial:
             return
         self._is_initial = False
-        host = self._host
-        host.users.update({(b"", user.uid): user for user in self._users.users.values()})
-        host.groups.update({(b"", group.gid): group for group in self._users.groups.values()})
-        host.users.setdefault((b"", 0), User(uid=0, gid=0, name=b"root", home=b"/root"))
+        self._section.import_users(self._host)
         self._on_imported()
 
     def _end(self) -> None:
@@ -302,7 +232,7 @@ class CaptureSource:
             return
         total, wanted, offset = 0, blocks.HEADER_BYTES, source.offset
         if left >= wanted:
-            kind, total = self._packing.header.unpack_from(source.buffer, source.position)
+            kind, total = self._section.packing.header.unpack_from(source.buffer, source.position)
             if kind not in blocks.EVENT_BLOCKS:
                 self._finish_import()
                 self._phase = _Phase.NEXT_SECTION
@@ -318,51 +248,12 @@ class CaptureSource:
             message += f": {source.damage}"
         self._fail(blocks.error_at(self.name, offset, message))
 
-    def _route(self, code: int, nparams: int) -> Route | None:
-        """The route of an event type; None for a type of a newer schema."""
-        if code > self._last_code:
-            return None
-        key = nparams << _ROUTE_SHIFT | code
-        route = self._routes.get(key)
-        if route is None:
-            route = route_of(code, nparams)
-            route.decoders = capture_decoders(route.type, self._packing.order)
-            if self._needed is not None:
-                self._leave_out(route, self._needed)
-            if nparams <= _MAX_ROUTE_PARAMS:
-                self._routes[key] = route
-        return route
-
-    def _leave_out(self, route: Route, needed: frozenset[int]) -> None:
-        """Mark what neither state nor rules need."""
-        if route.fate is Fate.STORE:
-            exit_code = route.type.code + 1
-            most = len(load_event_table().events[exit_code].params)
-            exits = {route_of(exit_code, count).type.code for count in range(most + 1)}
-            route.is_wanted = not needed.isdisjoint(exits)
-        elif (
-            route.fate is Fate.DELIVER
-            and not (route.is_initial or route.is_hidden)
-            and route.type.code not in needed
-        ):
-            route.fate = Fate.SKIP
-
-    def _shape(self, route: Route, lengths: bytes, width: int) -> Shape:
-        if self._shapes >= _MAX_SHAPES:
-            for known in self._routes.values():
-                known.shapes.clear()
-            self._shapes = 0
-        shape = self._layouts.shape(route, lengths, width)
-        route.shapes[lengths] = shape
-        self._shapes += 1
-        return shape
-
     def _scan(self) -> Iterator[Event]:
         """Events of the whole blocks in the window. Raises CaptureError at what cannot be read."""
         source, layouts, counts = self._input, self._layouts, self._counts
         buffer, position, end = source.buffer, source.position, len(source.buffer)
         unpack, event_v2, most = layouts.v2.unpack_from, blocks.EVENT_V2, records.MAX_BLOCK_BYTES
-        host, routes, waiting = self._host, self._routes, self._waiting
+        host, routes, waiting = self._host, self._routes.known, self._waiting
         threads = host.threads
         deliver, skip = Fate.DELIVER, Fate.SKIP
         num = self._num
@@ -390,9 +281,9 @@ class CaptureSource:
                     self._finish_import()
                     self._phase = _Phase.NEXT_SECTION
                     return
-                route = routes.get(nparams << _ROUTE_SHIFT | code)
+                route = routes.get(nparams << ROUTE_SHIFT | code)
                 if route is None:
-                    route = self._route(code, nparams)
+                    route = self._routes.find(code, nparams)
                     if route is None:
                         counts.unknown_type += 1
                         position = following
@@ -404,7 +295,7 @@ class CaptureSource:
                 lengths = buffer[lengths_at:body]
                 shape = route.shapes.get(lengths)
                 if shape is None:
-                    shape = self._shape(route, lengths, width)
+                    shape = self._routes.shape(route, lengths, width)
                 if body + shape.size > limit:
                     problem = f"parameters of {shape.size} bytes where {limit - body} are left"
                     raise self._bad(position, problem)
@@ -465,7 +356,7 @@ class CaptureSource:
     def _frame(self, position: int, following: int) -> Frame | None:
         """Any event block, taken apart; None while it is not whole. Raises CaptureError."""
         buffer = self._input.buffer
-        kind, total = self._packing.header.unpack_from(buffer, position)
+        kind, total = self._section.packing.header.unpack_from(buffer, position)
         try:
             records.check_block(kind, total)
             if following > len(buffer):
@@ -493,7 +384,7 @@ class CaptureSource:
         raw: Raw | None = shape.unpack(self._input.buffer, body)
         assert raw is not None
         if route.steps:
-            raw = convert(route.steps, raw, tid, self._store, self._packing.order)
+            raw = convert(route.steps, raw, tid, self._store, self._section.packing.order)
         if raw is None:
             raise self._bad(position, _TOO_LONG)
         self._store.put(tid, route.type.code, raw)
@@ -502,7 +393,7 @@ class CaptureSource:
         """Parameters as the current type has them, with numbers of a wrong width emptied."""
         bad = shape.bad
         if route.steps:
-            converted = convert(route.steps, raw, tid, self._store, self._packing.order)
+            converted = convert(route.steps, raw, tid, self._store, self._section.packing.order)
             if converted is None:
                 raise self._bad(position, _TOO_LONG)
             raw = converted

@@ -186,6 +186,7 @@ def test_a_second_capture_in_the_file_starts_anew() -> None:
     assert done.host.hostname == b"second"
     assert done.host.threads[6].comm == b"late"
     assert not done.host.threads[5].is_valid
+    assert (done.source.counts.events, done.source.counts.unneeded) == (6, 0)
     assert (b"", 77) not in done.host.users
 
 
