@@ -54,8 +54,16 @@ def make_inbox(config: Config, hostname: bytes, log: Logger) -> AuditInbox | Non
     return inbox
 
 
-def audit_routes(config: Config, inbox: AuditInbox, registry: Registry) -> list[Route]:
-    """The web hook. Raises ConfigError when strangers could send, ServerError for a bad token."""
+def audit_routes(
+    config: Config,
+    inbox: AuditInbox,
+    registry: Registry,
+    has_client_certificates: Callable[[], bool],
+) -> list[Route]:
+    """The web hook. Raises ConfigError when strangers could send, ServerError for a bad token.
+
+    has_client_certificates: whether the HTTP server lets only clients with a certificate in, now.
+    """
     section = config.k8s_audit
     registry.read(families.AUDIT_QUEUE, lambda: {(): inbox.waiting_bytes})
     if not section.path:
@@ -68,11 +76,17 @@ def audit_routes(config: Config, inbox: AuditInbox, registry: Registry) -> list[
         )
     token = Token(text, file) if text or file else None
     address = parse_address(config.http.listen)
-    if token is None and not address.is_loopback:
+
+    def is_safe() -> bool:
+        """Whether whoever gets here may send without a token."""
+        return address.is_loopback or has_client_certificates()
+
+    if token is None and not is_safe():
         raise ConfigError(
             f"the audit web hook would take events from anybody who reaches {address}",
             code="C022",
-            hint="set k8s_audit.token_file, or listen on loopback with http.listen=127.0.0.1:9376",
+            hint="set k8s_audit.token_file, or client_auth_type RequireAndVerifyClientCert in"
+            " http.web_config_file, or listen on loopback with http.listen=127.0.0.1:9376",
         )
     hook = AuditHook(
         path=section.path,
@@ -80,6 +94,7 @@ def audit_routes(config: Config, inbox: AuditInbox, registry: Registry) -> list[
         offer=inbox.offer,
         is_open=lambda: inbox.is_open,
         is_token=token.is_right if token else None,
+        is_safe=is_safe,
         answers=registry.counter(families.AUDIT_REQUESTS),
     )
     return [audit_route(hook)]

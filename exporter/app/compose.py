@@ -95,6 +95,8 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
     live = probe.source if probe is not None else None
     engines = _Engines(log, active_sources(probe, inbox))
 
+    http = http_options(config, lambda error: _say_web_config(log, error))
+
     def export(registry: Registry) -> None:
         export_all(registry, config, (live, inbox), state, engines)
         if runtimes is not None:
@@ -126,7 +128,11 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         fields_checksum=fields_checksum(),
         kernel_events=lambda: {} if live is None else kernel_events(live),
         export=export,
-        routes=lambda registry: [] if inbox is None else audit_routes(config, inbox, registry),
+        routes=lambda registry: (
+            []
+            if inbox is None
+            else audit_routes(config, inbox, registry, http.web.has_client_certificates)
+        ),
         on_ready=settle_interpreter,
         watchdog=None
         if live is None
@@ -144,7 +150,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         hold=None if runtimes is None else runtimes.hold,
         watch_ends=state.watch_container_ends,
         background=() if runtimes is None else (runtimes.run,),
-        http=http_options(config, lambda error: _say_web_config(log, error)),
+        http=http,
     )
 
 

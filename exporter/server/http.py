@@ -204,11 +204,6 @@ class HttpServer:
             """Those of the settings in force."""
             return web.config().users
 
-        def has_client_certificates() -> bool:
-            """Whether every client has shown a certificate of ours."""
-            tls = web.config().tls
-            return tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert"
-
         def allowed_names() -> Sequence[str]:
             """Alternative names of clients' certificates."""
             tls = web.config().tls
@@ -223,7 +218,7 @@ class HttpServer:
                 config=web.config,
                 authenticator=Authenticator(users, options.token),
                 max_head=options.limits.max_head_bytes,
-                has_client_certificates=has_client_certificates,
+                has_client_certificates=web.has_client_certificates,
                 on_rejected=on_rejected,
                 on_answer=on_answer,
             ),

@@ -33,8 +33,8 @@ class AuditHook:
     """What the web hook asks of the application.
 
     offer: takes a body; False when there is no room. is_open: whether bodies are taken at all now.
-    is_token: whether a bearer token is right; None when every client may send. answers: counts
-    requests by status code.
+    is_token: whether a bearer token is right; None where no token is needed. is_safe: whether
+    clients without a token may send now. answers: counts requests by status code.
     """
 
     path: str
@@ -42,12 +42,13 @@ class AuditHook:
     offer: Callable[[bytes], bool]
     is_open: Callable[[], bool]
     is_token: Callable[[bytes], bool] | None
+    is_safe: Callable[[], bool]
     answers: ScalarFamily
 
 
 def audit_route(hook: AuditHook) -> Route:
     """The route of the web hook."""
-    for code in (200, 400, 401, 405, 408, 413, 429, 503):
+    for code in (200, 400, 401, 403, 405, 408, 413, 429, 503):
         hook.answers.labels(str(code))
 
     turn = asyncio.Semaphore(_READING)
@@ -73,6 +74,9 @@ async def _answer(hook: AuditHook, request: Request, turn: asyncio.Semaphore) ->
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hook.is_token(token.strip().encode("latin-1")):
             return _refusal(401, "a bearer token is needed", {"www-authenticate": "Bearer"})
+    elif not hook.is_safe():
+        # The web configuration was changed since the start: strangers get in from now on.
+        return _refusal(403, "client certificates are no longer asked for, and there is no token")
     if "application/json" not in headers.get("content-type", "").lower():
         return _refusal(400, "Content-Type must be application/json")
     if headers.get("content-encoding", "identity").lower() != "identity":

@@ -57,6 +57,11 @@ class WebSettings:
                 self._on_read(None)
         return self._config
 
+    def has_client_certificates(self) -> bool:
+        """Whether TLS lets only clients with a certificate of a known authority in, as of now."""
+        tls = self.config().tls
+        return tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert"
+
     def context(self) -> ssl.SSLContext:
         """TLS for the next connection."""
         self.config()

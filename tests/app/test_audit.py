@@ -200,24 +200,25 @@ def test_a_token_guards_the_web_hook(start, tmp_path):
         assert node.request("/k8s-audit", [], Authorization="Bearer secret")[0] == 200
 
 
-def refusal(*options: str) -> str:
+def refusal(*options: str, has_certificates: bool = False) -> str:
     """Why a node with these options does not start."""
     config = load_config(None, ("k8s_audit.enabled=true", *options))
     log = start_log("error", "json")
     try:
         inbox = make_inbox(config, b"", log)
         assert inbox is not None
-        audit_routes(config, inbox, Registry())
+        audit_routes(config, inbox, Registry(), lambda: has_certificates)
     except LannerError as error:
         return str(error)
     return ""
 
 
 def test_strangers_cannot_send_events():
-    """Without a token the web hook needs a loopback address."""
+    """Without a token the web hook needs a loopback address, or certificates of its clients."""
     assert "from anybody who reaches 0.0.0.0:9376" in refusal()
     assert "from anybody" in refusal("http.listen=10.0.0.1:80")
     assert "from anybody" in refusal('http.listen="[::]:80"')
+    assert refusal(has_certificates=True) == ""
 
 
 def test_settings_that_make_no_sense_are_told():

@@ -47,6 +47,7 @@ class Hook:
                     offer=self.offer,
                     is_open=lambda: self.is_open,
                     is_token=token.is_right if token else None,
+                    is_safe=lambda: True,
                     answers=self.registry.counter(families.AUDIT_REQUESTS),
                 )
             )
