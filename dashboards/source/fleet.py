@@ -4,9 +4,10 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from dashboards.source import panels
 from dashboards.source.frame import frame
-from dashboards.source.queries import NODE
+from dashboards.source.queries import NODE, called, per_minute
 
 _OURS = f"and on (instance, job) lanner_build_info{{{NODE}}}"
+_CLUSTER = 'cluster=~"$cluster"'
 
 
 def build() -> Dashboard:
@@ -40,18 +41,20 @@ def build() -> Dashboard:
         ))
         .with_panel(panels.number(
             "CPU of all", "Cores that all Lanners use together.",
-            f"sum(instance:lanner_cpu:rate5m{{{NODE}}})",
+            f"sum(instance:lanner_cpu:rate5m{{{NODE}}})", decimals=2,
         ))
         .with_panel(panels.lines(
-            "Alerts by priority", "Alerts a second, all nodes.",
-            {"{{priority}}": "sum by (priority) (rule_priority:lanner_alerts:rate5m)"},
-            unit="cps",
+            "Alerts by priority", "Alerts a minute, all nodes.",
+            {"{{priority}}": per_minute(
+                f"sum by (priority) (rule_priority:lanner_alerts:rate5m{{{_CLUSTER}}}) > 0")},
+            unit="cpm", colours=panels.PRIORITY_COLOURS,
         ))
         .with_panel(panels.lines(
-            "Alerts by namespace", "The ten busiest namespaces; the host is unnamed.",
-            {"{{k8s_ns_name}}":
-                "topk(10, sum by (k8s_ns_name) (namespace_priority:lanner_alerts:rate5m))"},
-            unit="cps",
+            "Alerts by namespace", "Alerts a minute in the ten busiest namespaces.",
+            {"{{k8s_ns_name}}": per_minute(called(
+                "topk(10, sum by (k8s_ns_name) "
+                f"(namespace_priority:lanner_alerts:rate5m{{{_CLUSTER}}}) > 0)", "k8s_ns_name"))},
+            unit="cpm",
         ))
         .with_panel(panels.lines(
             "Events by node", "Events that reach the rules, a second.",
@@ -66,12 +69,13 @@ def build() -> Dashboard:
         .with_panel(panels.listing(
             "Every node", "What each node runs, and what that costs.",
             [
-                f"lanner_build_info{{{NODE}}}",
-                f"lanner_ready{{{NODE}}}",
-                f"lanner_rules_loaded{{{NODE}}}",
-                f"instance:lanner_cpu:rate5m{{{NODE}}}",
-                f"process_resident_memory_bytes {_OURS}",
-                f"instance:lanner_events_dropped:rate5m{{{NODE}}}",
+                # Only labels that all have: tables are joined where all of those agree.
+                f"max by (instance, version, kernel_release) (lanner_build_info{{{NODE}}})",
+                f"max by (instance) (lanner_ready{{{NODE}}})",
+                f"max by (instance) (lanner_rules_loaded{{{NODE}}})",
+                f"max by (instance) (instance:lanner_cpu:rate5m{{{NODE}}})",
+                f"max by (instance) (process_resident_memory_bytes {_OURS})",
+                f"max by (instance) (instance:lanner_events_dropped:rate5m{{{NODE}}})",
             ],
             columns={
                 "instance": "Node", "version": "Version", "kernel_release": "Kernel",
@@ -85,5 +89,6 @@ def build() -> Dashboard:
             "Rules files", "Which content each node has loaded.",
             [f"count by (file, sha256) (lanner_rules_file_info{{{NODE}}})"],
             columns={"file": "File", "sha256": "SHA-256", "Value": "Nodes"}, sort="Nodes",
+            height=6,
         ))
     )  # fmt: skip

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from dashboards.source import panels
 from dashboards.source.frame import frame
-from dashboards.source.queries import NODE, quantile, rate
+from dashboards.source.queries import NODE, losses, per_minute, quantile, rate
 
 _OURS = f"and on (instance, job) lanner_build_info{{{NODE}}}"
 
@@ -57,25 +57,51 @@ def _state(board: Dashboard) -> Dashboard:
 
 
 def _events(board: Dashboard) -> Dashboard:
+    seen, filtered = (
+        f'increase(lanner_events_total{{{NODE}, stage="{stage}"}}[$__range])'
+        for stage in ("seen", "filtered")
+    )
+
+    def busiest(stage: str) -> str:
+        by_type = rate("lanner_events_total", "type", f'{NODE}, stage="{stage}"')
+        return f"topk(10, {by_type} > 0)"
+
     return (
         board.with_row(Row("Events"))
+        .with_panel(panels.number(
+            "Left out in the kernel", "Of the events seen, those that no loaded rule can match.",
+            f"sum({filtered}) / sum({seen})", unit="percentunit", decimals=1, height=9,
+        ))
         .with_panel(panels.lines(
             "Events by stage", "Seen by the probe, filtered in the kernel, submitted, matched.",
-            {"{{stage}}": rate("lanner_events_total", "stage")}, unit="eps",
+            {"{{stage}}": rate("lanner_events_total", "stage")}, unit="eps", width=10, height=9,
+        ))
+        .with_panel(panels.lines(
+            "Events seen, by type", "The ten busiest types in the kernel.",
+            {"{{type}}": busiest("seen")}, unit="eps", width=10, height=9,
+        ))
+        .with_panel(panels.ranking(
+            "Left out, by type", "Of the busiest types. What is near zero costs Python most: "
+            "`lanner rules explain` names the rules that need every such event.",
+            {"{{type}}": f"sort_desc((sum by (type) ({filtered}) / (sum by (type) ({seen}) > 0))"
+                         f" and topk(12, sum by (type) ({seen})))"},
+            unit="percentunit", colours="continuous-greens", highest=1, width=8, height=10,
+        ))
+        .with_panel(panels.lines(
+            "Events submitted, by type", "The ten busiest types that leave the kernel.",
+            {"{{type}}": busiest("submitted")}, unit="eps", width=8, height=10,
         ))
         .with_panel(panels.lines(
             "Events matched, by type", "The ten busiest types that reach the rules.",
-            {"{{type}}": "topk(10, " + rate(
-                "lanner_events_total", "type", f'{NODE}, stage="delivered"') + ")"},
-            unit="eps",
+            {"{{type}}": busiest("delivered")}, unit="eps", width=8, height=10,
         ))
         .with_panel(panels.lines(
             "Events lost", "By reason; counted in the kernel where the loss happened there.",
-            {"{{reason}}": rate("lanner_events_dropped_total", "reason")}, unit="eps",
+            {"{{reason}}": losses("lanner_events_dropped_total", "reason")}, unit="eps",
         ))
         .with_panel(panels.lines(
             "Events impaired", "Delivered without some part, such as an argument cut short.",
-            {"{{type}} {{reason}}": rate("lanner_events_impaired_total", "type, reason")},
+            {"{{type}} {{reason}}": losses("lanner_events_impaired_total", "type, reason")},
             unit="eps",
         ))
     )  # fmt: skip
@@ -87,8 +113,7 @@ def _latency(board: Dashboard) -> Dashboard:
         board.with_row(Row("Latency"))
         .with_panel(panels.lines(
             "Detection latency", "From the kernel's timestamp of an event to its alert.",
-            {f"p{q * 100:.0f} {{{{instance}}}}": quantile(q, latency, "instance")
-             for q in (0.5, 0.9, 0.99)},
+            {f"p{q * 100:.0f}": quantile(q, latency) for q in (0.5, 0.9, 0.99)},
             unit="s",
         ))
         .with_panel(panels.lines(
@@ -103,14 +128,14 @@ def _queues(board: Dashboard) -> Dashboard:
     return (
         board.with_row(Row("Queues"))
         .with_panel(panels.lines(
-            "How full", "Alerts waiting over what the queue holds.",
-            {"{{queue}} {{instance}}":
-                f"lanner_queue_depth{{{NODE}}} / (lanner_queue_capacity{{{NODE}}} > 0)"},
+            "How full", "Alerts waiting over what the queue holds, on the fullest node.",
+            {"{{queue}}": "max by (queue) "
+                f"(lanner_queue_depth{{{NODE}}} / (lanner_queue_capacity{{{NODE}}} > 0))"},
             unit="percentunit", steps=full, highest=1,
         ))
         .with_panel(panels.lines(
             "Lost for lack of room", "Alerts that found their queue full.",
-            {"{{queue}}": rate("lanner_queue_dropped_total", "queue")}, unit="cps",
+            {"{{queue}}": per_minute(rate("lanner_queue_dropped_total", "queue"))}, unit="cpm",
         ))
     )  # fmt: skip
 
@@ -120,20 +145,23 @@ def _outputs(board: Dashboard) -> Dashboard:
         board.with_row(Row("Outputs"))
         .with_panel(panels.lines(
             "Alerts by output", "Delivered and failed.",
-            {"{{output}} {{result}}": rate("lanner_output_alerts_total", "output, result")},
-            unit="cps",
+            {"{{output}} {{result}}":
+                per_minute(rate("lanner_output_alerts_total", "output, result"))},
+            unit="cpm",
         ))
         .with_panel(panels.lines(
             "gRPC stream", "Alerts sent to subscribers and lost by slow ones.",
             {
-                "sent": f"sum(rate(lanner_grpc_alerts_sent_total{{{NODE}}}[$__rate_interval]))",
-                "lost": f"sum(rate(lanner_grpc_alerts_dropped_total{{{NODE}}}[$__rate_interval]))",
+                "sent": per_minute(
+                    f"sum(rate(lanner_grpc_alerts_sent_total{{{NODE}}}[$__rate_interval]))"),
+                "lost": per_minute(
+                    f"sum(rate(lanner_grpc_alerts_dropped_total{{{NODE}}}[$__rate_interval]))"),
             },
-            unit="cps", width=8,
+            unit="cpm", width=8,
         ))
         .with_panel(panels.number(
             "gRPC subscribers", "Clients that follow the stream now.",
-            f"sum(lanner_grpc_subscribers{{{NODE}}})",
+            f"sum(lanner_grpc_subscribers{{{NODE}}})", height=8,
         ))
     )  # fmt: skip
 
@@ -152,9 +180,9 @@ def _series(board: Dashboard) -> Dashboard:
             bars=True, width=8,
         ))
         .with_panel(panels.lines(
-            "Series below their ceiling", "Series of a family over what it may have.",
-            {"{{family}} {{instance}}":
-                f"lanner_metric_series{{{NODE}}} / (lanner_metric_series_limit{{{NODE}}} > 0)"},
+            "Series below their ceiling", "Of each family, on the node that has the most.",
+            {"{{family}}": "max by (family) "
+                f"(lanner_metric_series{{{NODE}}} / (lanner_metric_series_limit{{{NODE}}} > 0))"},
             unit="percentunit", width=8, highest=1,
         ))
     )  # fmt: skip

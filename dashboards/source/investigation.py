@@ -45,7 +45,8 @@ def build() -> Dashboard:
         ))
         .with_panel(panels.lines(
             "Alerts by rule", "Alerts in each interval, a colour a rule.",
-            {"{{rule}}": of_workloads("rule", "$__rate_interval")}, bars=True, width=14, height=10,
+            {"{{rule}}": f"{of_workloads('rule', '$__rate_interval')} > 0"},
+            bars=True, width=14, height=10,
         ))
         .with_panel(panels.ranking(
             "Alerts by container", "Containers with the most alerts.",

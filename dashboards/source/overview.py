@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from dashboards.source import panels
 from dashboards.source.frame import frame, investigation
-from dashboards.source.queries import NODE, URGENT, WORKLOAD, of_rules, of_workloads
+from dashboards.source.queries import NODE, URGENT, WORKLOAD, called, of_rules, of_workloads
 
 POD = investigation(pod="${__data.fields.Pod}")
 
@@ -13,6 +13,7 @@ def build() -> Dashboard:
     """The dashboard."""
     variables = ("cluster", "instance", "namespace", "pod", "rule", "priority")
     urgent = f'{NODE}, rule=~"$rule", {URGENT}'
+    workloads = of_workloads("k8s_ns_name, k8s_pod_name, container", "$__range")
     newest = (
         f"sort_desc(lanner_last_alert_timestamp_seconds{{{WORKLOAD}}} > time() - $__range_s) * 1000"
     )
@@ -52,8 +53,9 @@ def build() -> Dashboard:
             of_rules("priority"), width=14,
         ))
         .with_panel(panels.field_map(
-            "Alerts by namespace", "A row a namespace, a cell an interval; the host is unnamed.",
-            "{{k8s_ns_name}}", of_workloads("k8s_ns_name", "$__rate_interval"), width=10,
+            "Alerts by namespace", "A row a namespace, a cell an interval.",
+            "{{k8s_ns_name}}",
+            called(of_workloads("k8s_ns_name", "$__rate_interval"), "k8s_ns_name"), width=10,
         ))
         .with_panel(panels.ranking(
             "Top rules", "Rules with the most alerts within the time range.",
@@ -62,8 +64,8 @@ def build() -> Dashboard:
         .with_panel(panels.ranking(
             "Top workloads", "Pods, or containers without a pod, with the most alerts.",
             {
-                "{{k8s_ns_name}}/{{k8s_pod_name}} {{container}}": "sort_desc(topk(10, "
-                f"{of_workloads('k8s_ns_name, k8s_pod_name, container', '$__range')} > 0))"
+                "{{k8s_ns_name}} {{k8s_pod_name}} {{container}}":
+                    f"sort_desc(topk(10, {called(workloads, 'k8s_ns_name')} > 0))"
             },
             width=12,
         ))

@@ -35,6 +35,9 @@ PRIORITY_COLOURS = {
     "Debug": "text",
 }
 
+LEAST_INTERVAL = "1m"
+"""Of bars and cells that count: a rate looks back a scrape further, and sees each alert once."""
+
 Queries = Mapping[str, str] | str
 """Legend -> expression, or one expression."""
 
@@ -48,6 +51,24 @@ def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
 GOOD = thresholds((None, "green"))
 NONE_IS_GOOD = thresholds((None, "green"), (0.000001, "red"))
 NEUTRAL = thresholds((None, "text"))
+
+
+_PRIORITY_CELL = [
+    models.DynamicConfigValue(
+        id_val="mappings",
+        value=[
+            {
+                "type": "value",
+                "options": {
+                    name: {"text": name, "color": colour, "index": index}
+                    for index, (name, colour) in enumerate(PRIORITY_COLOURS.items())
+                },
+            }
+        ],
+    ),
+    models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
+    models.DynamicConfigValue(id_val="custom.width", value=110),
+]
 
 
 def _targets(queries: Queries, *, instant: bool = False) -> list[prometheus.Dataquery]:
@@ -65,6 +86,11 @@ def _colour(name: str, colour: str) -> tuple[str, list[models.DynamicConfigValue
     return name, [models.DynamicConfigValue(id_val="color", value=fixed)]
 
 
+def _decimals(unit: str, decimals: int | None = None) -> int | None:
+    """increase() estimates between samples: 4.07 alerts were 4."""
+    return 0 if unit == "short" and decimals is None else decimals
+
+
 def number(
     title: str,
     tells: str,
@@ -72,7 +98,9 @@ def number(
     *,
     unit: str = "short",
     steps: dashboard.ThresholdsConfig = NEUTRAL,
+    decimals: int | None = None,
     width: int = 4,
+    height: int = 4,
     link: str = "",
 ) -> stat.Panel:
     """One number for the whole time range, coloured by thresholds."""
@@ -83,8 +111,11 @@ def number(
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         .color_mode(common_models.BigValueColorMode.VALUE)
         .graph_mode(common_models.BigValueGraphMode.NONE)
-        .no_value("0").span(width).height(4)
+        .no_value("0").span(width).height(height)
     )  # fmt: skip
+    places = _decimals(unit, decimals)
+    if places is not None:
+        panel = panel.decimals(places)
     for target in _targets(queries, instant=True):
         panel = panel.with_target(target)
     if link:
@@ -103,8 +134,9 @@ def lines(
     height: int = 8,
     bars: bool = False,
     highest: float | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Values over time; bars are stacked, for counts within intervals."""
+    """Values over time; bars are stacked, for counts within intervals of a minute or more."""
     panel = (
         timeseries.Panel()
         .title(title).description(tells).datasource(SOURCE).unit(unit).min(0)
@@ -114,7 +146,7 @@ def lines(
             common.VizLegendOptions()
             .display_mode(common_models.LegendDisplayMode.TABLE)
             .placement(common_models.LegendPlacement.BOTTOM)
-            .show_legend(True).calcs(["lastNotNull", "max"])
+            .show_legend(True).calcs(["sum", "max"] if bars else ["lastNotNull", "max"])
         )
         .tooltip(
             common.VizTooltipOptions()
@@ -126,6 +158,9 @@ def lines(
     if bars:
         stacking = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
         panel = panel.draw_style(common_models.GraphDrawStyle.BARS).stacking(stacking)
+        panel = panel.interval(LEAST_INTERVAL).decimals(0)
+    for name, colour in (colours or {}).items():
+        panel = panel.override_by_name(*_colour(name, colour))
     if highest is not None:
         panel = panel.max(highest)
     if steps is not None:
@@ -140,10 +175,10 @@ def lines(
 
 def by_priority(title: str, tells: str, expression: str, *, width: int = 12) -> timeseries.Panel:
     """Stacked bars, a colour a priority."""
-    panel = lines(title, tells, {"{{priority}}": expression}, width=width, bars=True)
-    for name, colour in PRIORITY_COLOURS.items():
-        panel = panel.override_by_name(*_colour(name, colour))
-    return panel
+    return lines(
+        title, tells, {"{{priority}}": f"{expression} > 0"},
+        width=width, height=9, bars=True, colours=PRIORITY_COLOURS,
+    )  # fmt: skip
 
 
 def ranking(
@@ -154,6 +189,8 @@ def ranking(
     unit: str = "short",
     width: int = 8,
     height: int = 9,
+    colours: str = models.FieldColorModeId.CONTINUOUS_YL_RD,
+    highest: float | None = None,
 ) -> bargauge.Panel:
     """Horizontal bars, longest first as the query sorts them."""
     panel = (
@@ -161,10 +198,15 @@ def ranking(
         .title(title).description(tells).datasource(SOURCE).unit(unit).min(0)
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
-        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.CONTINUOUS_YL_RD))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId(colours)))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         .span(width).height(height)
     )  # fmt: skip
+    if highest is not None:
+        panel = panel.max(highest)
+    places = _decimals(unit)
+    if places is not None:
+        panel = panel.decimals(places)
     for target in _targets(queries, instant=True):
         panel = panel.with_target(target)
     return panel
@@ -178,7 +220,8 @@ def field_map(title: str, tells: str, legend: str, expression: str, *, width: in
         .title(title).description(tells).datasource(SOURCE)
         .calculate(False)
         .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
-        .cell_values(heatmap.CellValues().unit(unit))
+        .cell_values(heatmap.CellValues().unit(unit).decimals(0))
+        .interval(LEAST_INTERVAL)
         .with_target(
             prometheus.Dataquery().expr(expression).ref_id("A").legend_format(legend).range()
             .format(PromQueryFormat.TIME_SERIES)
@@ -193,7 +236,6 @@ def listing(
     queries: Sequence[str],
     *,
     columns: Mapping[str, str],
-    times: Sequence[str] = (),
     units: Mapping[str, str] | None = None,
     links: Mapping[str, str] | None = None,
     sort: str = "",
@@ -202,8 +244,8 @@ def listing(
 ) -> table.Panel:
     """A table of instant queries, joined on what they share.
 
-    columns: name in the query -> heading, in order; others are left out. times: headings that hold
-    seconds since the epoch and are shown as age. units, links: by heading.
+    columns: name in the query -> heading, in order; others are left out. units, links: by
+    heading.
     """
     panel = (
         table.Panel()
@@ -223,18 +265,16 @@ def listing(
         "includeByName": dict.fromkeys(columns, True),
     }
     panel = panel.with_transformation(_transformation("organize", organise))
-    for heading in times:
-        panel = panel.override_by_name(
-            heading,
-            [
-                models.DynamicConfigValue(id_val="unit", value="dateTimeFromNow"),
-                models.DynamicConfigValue(id_val="custom.width", value=160),
-            ],
-        )
     for heading, unit in (units or {}).items():
         panel = panel.override_by_name(
             heading, [models.DynamicConfigValue(id_val="unit", value=unit)]
         )
+    if "Alerts" in columns.values():
+        panel = panel.override_by_name(
+            "Alerts", [models.DynamicConfigValue(id_val="decimals", value=0)]
+        )
+    if "Priority" in columns.values():
+        panel = panel.override_by_name("Priority", _PRIORITY_CELL)
     for heading, url in (links or {}).items():
         link = [{"title": "Look closer", "url": url}]
         panel = panel.override_by_name(

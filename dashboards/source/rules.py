@@ -52,11 +52,11 @@ def build() -> Dashboard:
         ))
         .with_panel(panels.lines(
             "Hits by rule", "Alerts in each interval, a colour a rule.",
-            {"{{rule}}": f"topk(15, {of_rules('rule')})"}, bars=True, width=16, height=10,
+            {"{{rule}}": f"topk(15, {of_rules('rule')} > 0)"}, bars=True, width=16, height=10,
         ))
         .with_panel(panels.ranking(
             "Noisiest", "Alerts within the time range; what fires all day is read by nobody.",
-            {"{{rule}}": f"sort_desc(topk(10, {of_rules('rule', '$__range')}))"}, height=10,
+            {"{{rule}}": f"sort_desc(topk(10, {of_rules('rule', '$__range')} > 0))"}, height=10,
         ))
         .with_panel(panels.ranking(
             "Most expensive", "Mean time to evaluate a rule's condition alone, on sampled events.",

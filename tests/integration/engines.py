@@ -46,6 +46,11 @@ class Daemon:
             )
         wait_until(self._answers, START_SECONDS, f"{command[0]} on {sock}")
 
+    @property
+    def pid(self) -> int:
+        """Of the program."""
+        return self._process.pid
+
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text(errors="replace")[-2000:]
         with socket.socket(socket.AF_UNIX) as client:
@@ -98,6 +103,11 @@ class Containerd:
         self._channel = grpc.insecure_channel(f"unix://{self.socket}")
         self._pods: list[str] = []
         self._plain: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        """Of the daemon, whose descendants the containers are."""
+        return self._daemon.pid
 
     def call(self, method: str, request: Any, answer: type[Any]) -> Any:
         """One call of the runtime service."""

@@ -93,6 +93,7 @@ class Lanner:
         command: list[str] | None = None,
         env: dict[str, str] | None = None,
         port: int = 0,
+        cwd: Path | None = None,
     ) -> None:
         self.port = port or free_port()
         self.socket = directory / "lanner.sock"
@@ -119,6 +120,7 @@ class Lanner:
             text=True,
             errors="surrogateescape",
             env=os.environ | {"PYTHONUNBUFFERED": "1"} | (env or {}),
+            cwd=cwd,
         )
         self._readers = [
             threading.Thread(target=self._read_lines, daemon=True),

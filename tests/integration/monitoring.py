@@ -62,7 +62,8 @@ class Server:
 class Prometheus(Server):
     """Prometheus with our rules files.
 
-    targets: job -> addresses. interval: of scrapes and evaluations.
+    targets: job -> addresses. interval: of scrapes and evaluations. instances: address -> what it
+    is called. labels: of every target.
     """
 
     def __init__(
@@ -72,7 +73,13 @@ class Prometheus(Server):
         *,
         alertmanager: str = "",
         interval: str = "5s",
+        instances: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
+        def static(address: str) -> dict[str, Any]:
+            instance = (instances or {}).get(address, address)
+            return {"targets": [address], "labels": {"instance": instance, **(labels or {})}}
+
         managers = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
         config = {
             "global": {
@@ -83,7 +90,7 @@ class Prometheus(Server):
             "rule_files": [str(ROOT / "dashboards" / "alerts" / "*.yaml")],
             "alerting": {"alertmanagers": managers},
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
+                {"job_name": job, "static_configs": [static(address) for address in addresses]}
                 for job, addresses in targets.items()
             ],
         }
