@@ -6,11 +6,14 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.pushdown.analysis import CallFilter, RuleShare
-from exporter.pushdown.ir import TRUE, Predicate
+from exporter.pushdown.ir import FALSE, TRUE, All, Atom, Fact, Kind, Literal, Predicate
+from exporter.pushdown.ir import Any as Any_
+from exporter.pushdown.layout import CallLayout
 from exporter.rules.bind import Test
 from exporter.sources.probe.syscalls import Step
 
 _MAX_BLAMED = 3
+_WIDTH = 88
 
 
 class ForcedThrough(Struct, frozen=True):
@@ -66,6 +69,12 @@ def forced_through(filters: Mapping[str, CallFilter]) -> list[ForcedThrough]:
     ]
 
 
+def _entry(names: Iterable[str], text: str) -> str:
+    """Calls, and indented below them what is said of them."""
+    indented = text.replace("\n", "\n    ")
+    return f"  {', '.join(names)}:\n    {indented}"
+
+
 def _grouped(parts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Text -> names that share it."""
     groups: dict[str, list[str]] = {}
@@ -79,12 +88,56 @@ def _state_of(one: CallFilter) -> str:
         return "every one: the state needs it"
     if one.is_unused:
         return "none: not looked at"
-    ports = ", and the first from each port of a server" if one.notes_port else ""
-    return f"{_tree(one.predicate)}{ports}"
+    if one.notes_port and one.predicate == FALSE:
+        return "the first of each port of a server"
+    ports = "\nand the first of each port of a server" if one.notes_port else ""
+    return f"{_sent(one.predicate, one.call)}{ports}"
 
 
-def _tree(predicate: Predicate) -> str:
-    return "every one" if predicate == TRUE else str(predicate)
+def _sent(predicate: Predicate, call: CallLayout) -> str:
+    if call.step is Step.EXEC_FAILED:
+        return f"all that succeed; of those that fail:\n{tree(predicate, call)}"
+    return tree(predicate, call)
+
+
+def tree(predicate: Predicate, call: CallLayout) -> str:
+    """A predicate for people: on one line if it fits, else a part a line."""
+    flat = _flat(predicate, call)
+    if len(flat) <= _WIDTH or not isinstance(predicate, All | Any_):
+        return flat
+    head = "all of" if isinstance(predicate, All) else "any of"
+    parts = (tree(part, call).replace("\n", "\n  ") for part in predicate.parts)
+    return "\n".join([head, *(f"  {part}" for part in parts)])
+
+
+def _flat(predicate: Predicate, call: CallLayout) -> str:
+    match predicate:
+        case Literal(atom, is_positive):
+            shown = _atom(atom, call)
+            return shown if is_positive else f"not {shown}"
+        case All(parts):
+            return " and ".join(_wrapped(part, call) for part in parts)
+        case Any_(parts):
+            return " or ".join(_wrapped(part, call) for part in parts)
+        case _:
+            return "every one" if predicate == TRUE else "none"
+
+
+def _wrapped(part: Predicate, call: CallLayout) -> str:
+    return f"({_flat(part, call)})" if isinstance(part, All | Any_) else _flat(part, call)
+
+
+def _atom(atom: Atom, call: CallLayout) -> str:
+    """An atom with the names of parameters for the numbers of arguments."""
+    fact = atom.fact
+    if isinstance(fact, Fact) and fact.kind is Kind.HOST:
+        return str(fact)
+    if not isinstance(fact, Fact) or fact.kind is not Kind.ARG:
+        return str(atom)
+    for index, place in call.places.items():
+        if place.argument == fact.index:
+            return str(atom).replace(f"argument {fact.index + 1}", call.event.params[index].name, 1)
+    return str(atom)
 
 
 def _share_of(one: CallFilter, rule: str) -> RuleShare | None:
@@ -98,18 +151,18 @@ def rule_to_text(filters: Mapping[str, CallFilter], rule: str) -> str:
         share = _share_of(one, rule)
         if share is None:
             continue
-        lines = ["every one" if one.is_needed else _tree(share.predicate)]
+        lines = [_sent(share.predicate, one.call)]
         if one.is_needed:
-            lines[0] += ": the state needs it"
+            lines = ["every one: the state needs it"]
         if share.left:
             lines.append(f"left to Python: {'; '.join(map(test_text, share.left))}")
         elif not one.is_needed:
             lines.append("left to Python: paths that are not plain, and the rest of the rules")
-        parts.append((name, "\n    ".join(lines)))
+        parts.append((name, "\n".join(lines)))
     if not parts:
         return "The kernel sends no event for this rule."
     out = ["Sent by the kernel (pushdown):"]
-    out += [f"  {', '.join(names)}:\n    {text}" for text, names in _grouped(parts).items()]
+    out += [_entry(names, text) for text, names in _grouped(parts).items()]
     return "\n".join(out)
 
 
@@ -132,7 +185,7 @@ def ruleset_to_text(filters: Mapping[str, CallFilter]) -> str:
     """What reaches user space of each call, for all rules together."""
     parts = [(name, _state_of(one)) for name, one in filters.items()]
     out = ["Events that the kernel sends, for all rules together:"]
-    out += [f"  {', '.join(names)}:\n    {text}" for text, names in _grouped(parts).items()]
+    out += [_entry(names, text) for text, names in _grouped(parts).items()]
     forced = forced_through(filters)
     if forced:
         out += ["", "Sent in full:", *(f"  {one}" for one in forced)]

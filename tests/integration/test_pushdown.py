@@ -6,7 +6,12 @@ import time
 
 import pytest
 
+from exporter.pushdown.install import Pushdown
+from exporter.rules.ruleset import Ruleset
+from exporter.sources.probe import probe as probe_module
 from tests.integration.live import ROOT, compile_source, wait_until
+from tests.integration.probe_rig import Rig, of
+from tests.rules.test_compiler import make_rule
 
 EVENTS = "lanner_events_total"
 OUTPUT = "%proc.name %evt.type %evt.rawres %fd.name %evt.arg.path %evt.arg.name %evt.arg.oldpath"
@@ -220,6 +225,66 @@ class TestSoundness:
         wait_until(lambda: len(lanner.lines) >= count, 20, "all alerts")
         mine = [a for a in lanner.alerts() if a["rule"] == "sensitive read"]
         assert len(mine) == count
+
+
+PROBE_CONDITIONS = {
+    "openat": "evt.type=openat and fd.name startswith {tmp}/a and proc.name contains yth"
+    " and user.uid=0 and container.id=host and user.loginuid!=7",
+    "unlink": "evt.type=unlink and evt.arg.path endswith b and group.gid=0",
+    "chmod": "evt.type=chmod and evt.arg.mode contains S_IXUSR and evt.rawres=0",
+    "connect": "evt.type=connect and fd.sip=127.0.0.1 and fd.sport!=1",
+    "mkdir": "evt.type=mkdir and proc.pname=x",
+}
+PROBE_ACTS = """
+    import os, socket
+    tmp = {tmp!r}
+    os.chdir(tmp)
+    for name in ("a1", "b", tmp + "/a2", tmp + "/c"):
+        os.close(os.open(name, os.O_CREAT | os.O_RDWR))
+    os.chmod(tmp + "/c", 0o600)
+    os.chmod(tmp + "/c", 0o700)
+    os.unlink(tmp + "/b")
+    os.unlink(tmp + "/c")
+    for address in ("127.0.0.1", "127.0.0.2"):
+        with socket.socket() as server, socket.socket() as client:
+            server.bind((address, 0))
+            server.listen()
+            client.connect(server.getsockname())
+"""
+
+
+@pytest.mark.parametrize("is_typed", [True, False], ids=["typed", "plain"])
+def test_both_kinds_of_programs_decide_alike(is_typed, monkeypatch, tmp_path):
+    """Kernels without typed programs read registers and task through helpers: same events."""
+    if not is_typed:
+        monkeypatch.setattr(probe_module.Probe, "_load_exit", lambda *_: None)
+    tmp = str(tmp_path)
+    rules = Ruleset(
+        tuple(
+            make_rule(number, text.format(tmp=tmp))
+            for number, text in enumerate(PROBE_CONDITIONS.values())
+        )
+    )
+    said = []
+    rig = Rig()
+    try:
+        assert rig.source.probe.is_typed is is_typed
+        calls = frozenset(PROBE_CONDITIONS)
+        Pushdown(rig.source.probe, lambda _: calls, lambda text, **_: said.append(text)).watch(
+            [rules]
+        )
+        assert rig.source.probe.filtered == {"openat", "unlink", "chmod", "connect"}
+        assert said == ["a rule wants every event of a type"]
+        _, _, events = rig.run(PROBE_ACTS.format(tmp=tmp))
+    finally:
+        rig.close()
+    opened = [event.named_param("name") for event in of(events, "openat")]
+    mine = [name for name in opened if name.startswith((b"a", b"b", tmp.encode()))]
+    assert mine == [b"a1", b"b", f"{tmp}/a2".encode()]
+    removed = [event.named_param("path") for event in of(events, "unlink")]
+    assert removed == [f"{tmp}/b".encode()]
+    assert [event.named_param("mode") for event in of(events, "chmod")] == [0o700]
+    assert len(of(events, "connect")) == 1
 
 
 def is_drained(lanner):

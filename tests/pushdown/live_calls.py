@@ -267,6 +267,9 @@ def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall
     path_count = sum(letter in "PS" for letter in CALLS[name].ops) or len(layout.paths)
     paths = [draw(st.sampled_from((*PATHS, None))) for _ in range(path_count)]
     socket = None
+    if layout.socket == 0:
+        # A descriptor that the table of a small process has room for.
+        args[0] = draw(st.sampled_from((0, 3, 63)))
     if draw(st.integers(0, 4)):
         socket = Socket(
             family=draw(st.sampled_from((AF_INET, AF_INET, AF_UNIX))),

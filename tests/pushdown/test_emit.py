@@ -33,7 +33,7 @@ def filter_for(atom, name="open"):
 class TestEquivalence:
     """Program == predicate."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(
         st.lists(conditions(), min_size=1, max_size=3),
         st.lists(live_calls(), min_size=2, max_size=5),
@@ -50,7 +50,7 @@ class TestEquivalence:
             _, is_kept = decide(one, target, call, junk)
             assert is_kept == one.keeps(call.observe()), (str(one.predicate), call)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(
         st.text("/.ab", min_size=0, max_size=40).map(str.encode),
         st.sampled_from(list(Match)),

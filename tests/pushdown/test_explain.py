@@ -1,0 +1,59 @@
+"""What people are told of pushdown: where each check runs, and which rules cost the most."""
+
+import json
+
+from click.testing import CliRunner
+
+from exporter.cli import cli
+from exporter.pushdown.analysis import analyse
+from exporter.pushdown.explain import forced_through, rule_to_text, ruleset_to_text
+from tests.pushdown.test_analysis import ruleset_of
+
+READ = (
+    "evt.type in (open, openat) and evt.is_open_read = true and fd.name startswith /etc/"
+    " and proc.cmdline contains x"
+)
+ALL = "evt.type in (unlink, unlinkat) and (proc.cmdline contains x or proc.pname in (a, b))"
+
+
+def test_a_rule_shows_what_runs_where():
+    """Calls with the same tests stand together; parameters have their names."""
+    text = rule_to_text(analyse(ruleset_of([READ])), "rule 0")
+    assert text == (
+        "Sent by the kernel (pushdown):\n"
+        "  open, openat:\n"
+        "    flags & 0x3 in (0, 2, 3) and path startswith /etc/\n"
+        "    left to Python: proc.cmdline contains x"
+    )
+
+
+def test_rules_that_want_everything_are_named_with_the_checks_to_blame():
+    """One sentence a rule."""
+    forced = forced_through(analyse(ruleset_of([READ, ALL, "evt.type = mkdir"])))
+    assert [str(one) for one in forced] == [
+        (
+            'rule "rule 1" wants every unlink, unlinkat: the kernel cannot test proc.cmdline'
+            " contains x; proc.pname in (a, b)"
+        ),
+        'rule "rule 2" wants every mkdir: its condition asks for nothing but the event type',
+    ]
+
+
+def test_the_whole_says_why_events_are_sent():
+    """The state's needs, the rules', and what nobody asks for."""
+    text = ruleset_to_text(analyse(ruleset_of([READ]), ["chdir", "openat", "mkdir", "accept"]))
+    assert "  chdir:\n    every one: the state needs it" in text
+    assert "  mkdir:\n    none: not looked at" in text
+    assert "  accept:\n    the first of each port of a server" in text
+
+
+def test_the_command_prints_both():
+    """As text and as JSON, for one rule and for all."""
+    runner = CliRunner()
+    listed = json.loads(runner.invoke(cli, ["rules", "list", "--json"]).output)
+    name = listed["rules"][0]["info"]["name"]
+    one = json.loads(runner.invoke(cli, ["rules", "explain", "--json", name]).output)
+    assert set(one["pushdown"]) >= {"execve"}
+    every = json.loads(runner.invoke(cli, ["rules", "explain", "--json", "-"]).output)
+    assert every["calls"]["openat"]["rules"]
+    assert "Events that the kernel sends" in runner.invoke(cli, ["rules", "explain"]).output
