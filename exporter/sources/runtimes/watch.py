@@ -149,6 +149,7 @@ class RuntimeWatch:
         self._receiver = receiver
         self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_looked = asyncio.Event()
         # Until an engine was tried, a socket that is there counts as one that will answer.
         receiver.connected(is_any=any(place.exists() for place in find()))
 
@@ -170,6 +171,7 @@ class RuntimeWatch:
                         if key not in self._followers:
                             follower = self._followers[key] = _Follower(place, self._options)
                             group.create_task(self._keep(follower), name=f"runtime-{place.name}")
+                    self._has_looked.set()
                     await asyncio.sleep(self._options.look)
         finally:
             for task in tuple(self._tasks):
@@ -298,6 +300,11 @@ class RuntimeWatch:
         name = container.decode("ascii", "replace")
         loop = asyncio.get_running_loop()
         await self._tried()
+        known = self._known(name)
+        if known is not None:
+            # Told before it was met, such as by the list at the start.
+            self._receiver.told(known)
+            return
         end = loop.time() + self._options.patience
         while True:
             reason = await self._ask_once(name)
@@ -308,10 +315,19 @@ class RuntimeWatch:
                 return
             await asyncio.sleep(self._options.retry)
 
+    def _known(self, name: str) -> Container | None:
+        """What has been told of a container, by the id it is asked for."""
+        for follower in self._followers.values():
+            for full_id in follower.known:
+                if full_id[:SHORT_ID] == name:
+                    return self._combined(full_id)
+        return None
+
     async def _tried(self) -> None:
         """At the start, wait for the first listings: they answer most questions at once."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.answer):
+                await self._has_looked.wait()
                 for follower in tuple(self._followers.values()):
                     await follower.tried.wait()
 
