@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 
+from tests.integration.containers import cgroup_mounts
 from tests.integration.images import write_image
 from tests.integration.live import STOP_SECONDS, wait_until
 
@@ -101,7 +102,7 @@ class Containerd:
             wait_until(lambda load=load: run(load), START_SECONDS, "the image import")
         self._calls = _compile_calls(base)
         self._channel = grpc.insecure_channel(f"unix://{self.socket}")
-        self._pods: list[str] = []
+        self._pods: list[Pod] = []
         self._plain: list[str] = []
 
     @property
@@ -127,12 +128,12 @@ class Containerd:
             log_directory=str(self._base / "logs"),
             labels=labels,
             linux=calls.LinuxPod(
-                cgroup_parent=f"/kubepods/besteffort/pod{uid}",
+                cgroup_parent=Pod(uid, "", "").cgroup,
                 security_context=calls.SecurityContext(namespace_options=modes),
             ),
         )
         sandbox = self.call("RunPodSandbox", calls.RunPod(config=pod), calls.PodId).id
-        self._pods.append(sandbox)
+        self._pods.append(Pod(uid, sandbox, ""))
         config = calls.ContainerConfig(
             metadata=calls.Metadata(name="main"),
             image=calls.Image(image=IMAGE),
@@ -147,7 +148,8 @@ class Containerd:
         request = calls.CreateContainer(pod_sandbox_id=sandbox, config=config, sandbox_config=pod)
         container = self.call("CreateContainer", request, calls.ContainerId).id
         self.call("StartContainer", calls.ContainerId(id=container), calls.Nothing)
-        return Pod(uid, sandbox, container)
+        self._pods[-1].container = container
+        return self._pods[-1]
 
     def run_plain(self, name: str, *command: str) -> None:
         """A container that belongs to no pod, as ctr makes it."""
@@ -161,13 +163,17 @@ class Containerd:
 
     def remove_pod(self, pod: "Pod") -> None:
         """End a pod and forget it."""
-        self._remove(pod.sandbox)
-        self._pods.remove(pod.sandbox)
+        self._remove(pod)
+        self._pods.remove(pod)
 
-    def _remove(self, sandbox: str) -> None:
+    def _remove(self, pod: "Pod") -> None:
         calls = self._calls
-        self.call("StopPodSandbox", calls.PodId(id=sandbox), calls.Nothing)
-        self.call("RemovePodSandbox", calls.PodId(id=sandbox), calls.Nothing)
+        self.call("StopPodSandbox", calls.PodId(id=pod.sandbox), calls.Nothing)
+        self.call("RemovePodSandbox", calls.PodId(id=pod.sandbox), calls.Nothing)
+        for mount in cgroup_mounts():
+            # The kubelet would do this; one that is not empty, or not there, is left alone.
+            with contextlib.suppress(OSError):
+                (mount / pod.cgroup.lstrip("/")).rmdir()
 
     def stop(self) -> None:
         """Remove what was started, end the daemon."""
@@ -187,6 +193,7 @@ class Pod:
 
     def __init__(self, uid: str, sandbox: str, container: str) -> None:
         self.uid = uid
+        self.cgroup = f"/kubepods/besteffort/pod{uid}"
         self.sandbox = sandbox
         self.container = container
 
