@@ -234,6 +234,9 @@ class HttpServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Whose X-Forwarded-For is believed decides who may reload: no environment variable
+                # may widen that.
+                forwarded_allow_ips=["127.0.0.1", "::1"],
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=2,
             ),

@@ -118,13 +118,14 @@ def test_health_is_public_and_reload_never_is(loop_thread) -> None:
 def test_without_authentication_a_reload_comes_from_this_machine_and_no_browser(
     loop_thread,
 ) -> None:
-    """A web page shown by a browser here must not reach the rules."""
+    """Neither a web page that a browser here shows nor a proxy here lets others reach the rules."""
     with Web(loop_thread) as web:
         local = web.fetch("/-/reload", "POST")[0]
         page = web.fetch("/-/reload", "POST", origin="http://evil.example")
         other = web.fetch("/-/reload", "POST", sec_fetch_site="cross-site")[0]
+        proxied = web.fetch("/-/reload", "POST", x_forwarded_for="127.0.0.1, 192.0.2.7")[0]
 
-    assert (local, page[0], other) == (200, 403, 403)
+    assert (local, page[0], other, proxied) == (200, 403, 403, 403)
     assert b"from this machine only" in page[2]
 
 
