@@ -26,7 +26,7 @@ from exporter.rules.ruleset import Rule
 _NS_A_SECOND = 1e9
 _SWEEP_SECONDS = 15.0
 _MAX_PODS = 4096
-"""Containers whose pods are remembered until they end."""
+"""Containers whose pods are remembered until they end, and those that ended of late."""
 
 Workload = tuple[str, str, str]
 """Namespace, pod and container; an empty container stands for the whole pod."""
@@ -66,6 +66,7 @@ class AlertCounters:
         self._newly_gone: deque[Workload] = deque()
         self._gone: dict[Workload, float] = {}
         self._pods: dict[str, tuple[str, str]] = {}
+        self._ended: dict[str, None] = {}
         self._kept: list[Subject] | None = None
         self._rules: dict[tuple[str, str, str], Subject] = {}
         self._expired = registry.counter(families.SERIES_EXPIRED)
@@ -110,6 +111,9 @@ class AlertCounters:
 
         A pod that goes on with a new container keeps its series as long as alerts come.
         """
+        self._ended[container] = None
+        if len(self._ended) > _MAX_PODS:
+            del self._ended[next(iter(self._ended))]
         pod = self._pods.pop(container, None)
         if pod is None:
             return
@@ -123,6 +127,9 @@ class AlertCounters:
             workload = (OVERFLOW_VALUE, OVERFLOW_VALUE, OVERFLOW_VALUE)
         elif alert.container:
             self._remember_pod(alert)
+            if alert.container in self._ended:
+                # The alert waited for metadata, and the container was gone before they came.
+                self.forget_container(alert.container)
         subject = Subject(
             rule=alert.rule,
             priority=alert.priority,
@@ -151,7 +158,7 @@ class AlertCounters:
         self._now = now
         if now < self._next_sweep:
             return
-        self._next_sweep = now + _SWEEP_SECONDS
+        self._next_sweep = now + min(_SWEEP_SECONDS, self._options.gone_seconds / 2)
         options = self._options
         while self._newly_gone:
             self._gone[self._newly_gone.popleft()] = now + options.gone_seconds

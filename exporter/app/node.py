@@ -278,7 +278,7 @@ class Node:
         self._pipeline.rules = rules
         self._counters.keep_only(rules.enabled)
         self._costs.keep_only(rules.enabled)
-        self._reloads.loaded(rules.ruleset)
+        self._reloads.loaded(rules.ruleset, time.time())
 
     async def reload(self) -> str:
         """Load the rules again and swap them in. Raises LannerError; then the old ones stay."""

@@ -1,7 +1,5 @@
 """What became of the attempts to load rules, as metrics: all together, and file by file."""
 
-import time
-
 from exporter.app.rule_files import InvalidRulesError
 from exporter.errors import LannerError, RuleError
 from exporter.metrics import families
@@ -25,9 +23,8 @@ class ReloadStatus:
         registry.read(families.RULES_FILE_SUCCESSFUL, lambda: dict(self._file_ok))
         registry.read(families.RULES_FILE_TIME, lambda: dict(self._file_time))
 
-    def loaded(self, ruleset: Ruleset) -> None:
-        """A ruleset runs from now on."""
-        now = time.time()
+    def loaded(self, ruleset: Ruleset, now: float) -> None:
+        """A ruleset runs from now on. now: seconds since the epoch."""
         before, self._sha256 = self._sha256, dict(ruleset.sha256)
         files = self._sha256
         self._file_ok = {(file,): True for file in files}

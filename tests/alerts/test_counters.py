@@ -272,10 +272,25 @@ def test_the_last_container_of_a_pod_takes_the_pod_along() -> None:
     assert shown == [({"", "c2", "c3"}, {"", "web-1"}), ({""}, {""})]
 
 
+def test_an_alert_after_the_end_of_its_container_ends_as_well() -> None:
+    """Alerts may wait for metadata until their container is gone."""
+    counted = Counted(gone_seconds=10.0)
+    counted.counters.forget_container("c1")
+    counted.alert("shop", "web-1", "c1")
+    shown = (*KEY, "shop", "web-1", "c1") in counted.alerts()
+    for now in (20.0, 40.0):
+        counted.counters.housekeep(now)
+
+    assert shown
+    assert counted.alerts() == {(*KEY, "", "", ""): 0}
+
+
 def test_memory_for_pods_is_bounded() -> None:
-    """Containers whose end is never told do not pile up."""
+    """Neither containers whose end is never told pile up, nor those that ended."""
     counted = Counted()
     for number in range(5003):
         counted.alert("shop", f"web-{number}", f"c{number}")
+        counted.counters.forget_container(f"other-{number}")
 
     assert len(counted.counters._pods) <= 4096
+    assert len(counted.counters._ended) <= 4096
