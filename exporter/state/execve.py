@@ -63,7 +63,7 @@ def on_execve(tables: Tables, event: Event) -> None:
     thread.flags = (thread.flags & _KEPT_FLAGS) | _NEW_FLAGS
     tables.threads.remove_others(thread)
     tables.set_container(thread)
-    tables.users.ensure(thread, event.ts_ns)
+    tables.users.ensure(thread, event.ts_ns, has_settled=True)
 
 
 def _set_process_facts(values: list[Any], thread: Thread) -> None:

@@ -18,8 +18,14 @@ _MAX_FILE_BYTES = 1 << 20
 _MAX_READS_PER_SECOND = 20
 """Container files read in one second of event time; more ids than that stay unknown until later."""
 
+_MAX_LOOKS_PER_SECOND = 500
+"""Looks for a thread that can show a container's files, about 10 microseconds each."""
+
 _MAX_ENTRIES = 65536
 """Container users kept; past it the table of containers is dropped and learned anew."""
+
+_MAX_ANCESTORS = 8
+"""Ancestors in the same container that are asked for its files when the thread itself has ended."""
 
 
 class Users:
@@ -40,10 +46,12 @@ class Users:
         self.counters = counters
         self._passwd = str(Path(etc) / "passwd")
         self._group = str(Path(etc) / "group")
+        self._host_root = str(Path(etc).parent)
         self._proc_root = str(proc_root)
         self._stamps: tuple[int, int] = (-1, -1)
         self._window_ns = 0
         self._window_reads = 0
+        self._window_looks = 0
         self._tried: set[tuple[bytes, bool, int]] = set()
 
     def load_host(self) -> None:
@@ -63,21 +71,29 @@ class Users:
         self.host.groups.update(groups)
         self.counters.users_read += 1
 
-    def ensure(self, thread: Thread, now_ns: int, *, is_bounded: bool = True) -> None:
+    def ensure(
+        self,
+        thread: Thread,
+        now_ns: int,
+        *,
+        is_bounded: bool = True,
+        has_settled: bool = False,
+    ) -> None:
         """Learn the names of a thread's user and group if its container has not shown them yet.
 
         is_bounded: False at the start, when nobody waits and each container is met once.
+        has_settled: True once the thread has executed a program inside its container.
         """
         if not is_bounded:
-            self._window_reads = 0
+            self._window_reads = self._window_looks = 0
         container = thread.container_id
         if not container or not self._proc_root:
             return
         host = self.host
         if thread.uid != UNKNOWN_ID and (container, thread.uid) not in host.users:
-            self._learn(thread, now_ns, is_group=False, number=thread.uid)
+            self._learn(thread, now_ns, thread.uid, is_group=False, has_settled=has_settled)
         if thread.gid != UNKNOWN_ID and (container, thread.gid) not in host.groups:
-            self._learn(thread, now_ns, is_group=True, number=thread.gid)
+            self._learn(thread, now_ns, thread.gid, is_group=True, has_settled=has_settled)
 
     def forget_container(self, container: bytes) -> None:
         """Drop everything of a container that is gone."""
@@ -87,23 +103,32 @@ class Users:
             del self.host.groups[gkey]
         self._tried = {key for key in self._tried if key[0] != container}
 
-    def _learn(self, thread: Thread, now_ns: int, *, is_group: bool, number: int) -> None:
+    def _learn(
+        self, thread: Thread, now_ns: int, number: int, *, is_group: bool, has_settled: bool
+    ) -> None:
         container = thread.container_id
         key = (container, is_group, number)
         if key in self._tried:
             return
         if now_ns - self._window_ns >= _WINDOW_NS:
             self._window_ns = now_ns
-            self._window_reads = 0
-        if self._window_reads >= _MAX_READS_PER_SECOND:
+            self._window_reads = self._window_looks = 0
+        if (
+            self._window_reads >= _MAX_READS_PER_SECOND
+            or self._window_looks >= _MAX_LOOKS_PER_SECOND
+        ):
             self.counters.users_limited += 1
+            return
+        self._window_looks += 1
+        etc = self._find_etc(thread, has_settled=has_settled)
+        if not etc:
+            # Not an answer: the next thread of the container is asked again.
             return
         self._window_reads += 1
         if len(self._tried) >= _MAX_ENTRIES:
             self._tried.clear()
             self._forget_containers()
         self._tried.add(key)
-        etc = f"{self._proc_root}/{thread.tid}/root/etc"
         if is_group:
             for group in read_groups(f"{etc}/group"):
                 self.host.groups[container, group.gid] = group
@@ -111,6 +136,24 @@ class Users:
             for user in read_passwd(f"{etc}/passwd"):
                 self.host.users[container, user.uid] = user
         self.counters.users_read += 1
+
+    def _find_etc(self, thread: Thread, *, has_settled: bool) -> str:
+        """The container's /etc through a thread that still runs in it; empty when there is none."""
+        container = thread.container_id
+        # The root of pid 1 takes the right to trace it; the directory above /etc is the next best.
+        host_roots = {_identity(f"{self._proc_root}/1/root"), _identity(self._host_root)}
+        member: Thread | None = thread
+        for _ in range(1 + _MAX_ANCESTORS):
+            if member is None or member.container_id != container:
+                break
+            root = f"{self._proc_root}/{member.tid}/root"
+            found = _identity(root)
+            # A runtime's helper joins cgroup and namespaces first and changes its root later. Until
+            # then its files are the host's, whose names would be given to the container's ids.
+            if found is not None and (has_settled or found not in host_roots):
+                return f"{root}/etc"
+            member = self.host.threads.get(member.ptid)
+        return ""
 
     def _forget_containers(self) -> None:
         for key in [key for key in self.host.users if key[0]]:
@@ -157,6 +200,15 @@ def _lines(path: str, width: int) -> list[list[bytes]]:
         os.close(file)
     rows = [line.split(b":") for line in data.splitlines() if line[:1] not in {b"+", b"-", b"#"}]
     return [row for row in rows if len(row) >= width]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a directory; None when it cannot be reached."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - in the hot thread
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _stamp(path: str) -> int:

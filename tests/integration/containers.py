@@ -87,18 +87,19 @@ class Container:
         names = [path for path in (leaf, *leaf.parents) if path != Path("/")]
         return [mount / name.relative_to("/") for name in names for mount in cgroup_mounts()]
 
-    def command(self, *argv: str, tty: bool = False) -> list[str]:
+    def command(self, *argv: str, tty: bool = False, uid: int = 0) -> list[str]:
         """The runc command that runs the program in this container, to its end."""
-        self.bundle.joinpath("config.json").write_text(json.dumps(self._spec(argv, tty=tty)))
+        spec = self._spec(argv, tty=tty, uid=uid)
+        self.bundle.joinpath("config.json").write_text(json.dumps(spec))
         return ["runc", "run", "--bundle", str(self.bundle), f"lanner-test-{self.short_id}"]
 
-    def _spec(self, argv: tuple[str, ...], *, tty: bool) -> dict[str, object]:
+    def _spec(self, argv: tuple[str, ...], *, tty: bool, uid: int) -> dict[str, object]:
         kinds = ("bounding", "effective", "permitted")
         return {
             "ociVersion": "1.0.2",
             "process": {
                 "terminal": tty,
-                "user": {"uid": 0, "gid": 0},
+                "user": {"uid": uid, "gid": uid},
                 "args": list(argv),
                 "env": ["PATH=/bin"],
                 "cwd": "/",

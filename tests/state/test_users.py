@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from exporter.events.container import User
 from exporter.events.host import Host
 from exporter.state.counters import StateCounters
@@ -126,3 +128,49 @@ def test_host_processes_need_no_reading(proc, etc):
     users.ensure(make_thread("x", uid=77), NOW_NS)
 
     assert users.counters.users_read == 0
+
+
+def test_a_process_that_has_ended_is_no_answer(proc, etc):
+    """Where /proc has lost the process its ancestors are asked, and else the next process."""
+    users = make_users(proc, etc)
+    ended = make_thread("x", tid=51, ptid=50, uid=5, gid=6, container_id=b"abc")
+    users.ensure(ended, NOW_NS)
+    assert users.counters.users_read == 0
+    parent = container_process(proc)
+    users.host.threads[parent.tid] = parent
+    users.ensure(ended, NOW_NS)
+
+    assert users.host.users[b"abc", 5].name == b"app"
+    assert users.counters.users_read == 2
+
+
+def test_an_ancestor_outside_the_container_is_not_asked(proc, etc):
+    """What runs in another container has other names."""
+    users = make_users(proc, etc)
+    other = container_process(proc)
+    other.container_id = b"def"
+    users.host.threads[other.tid] = other
+    ended = make_thread("x", tid=51, ptid=50, uid=5, gid=6, container_id=b"abc")
+    users.ensure(ended, NOW_NS)
+
+    assert (b"abc", 5) not in users.host.users
+
+
+@pytest.mark.parametrize("shows_root_of_pid_1", [True, False])
+def test_a_helper_that_still_has_the_host_s_root_names_nobody(shows_root_of_pid_1, proc, etc):
+    """A runtime joins the container's cgroup before it changes its root; what it execs has it."""
+    users = make_users(proc, etc)
+    helper = container_process(proc, passwd="host-app:x:5:6::/:\n")
+    root = proc.root / "50" / "root"
+    if shows_root_of_pid_1:
+        (proc.root / "1").mkdir(exist_ok=True)
+        (proc.root / "1" / "root").unlink(missing_ok=True)
+        (proc.root / "1" / "root").symlink_to(root)
+    else:
+        users = make_users(proc, root / "etc")
+    users.ensure(helper, NOW_NS)
+    assert (b"abc", 5) not in users.host.users
+    # Some containers have the host's root for their own.
+    users.ensure(helper, NOW_NS, has_settled=True)
+
+    assert users.host.users[b"abc", 5].name == b"host-app"
