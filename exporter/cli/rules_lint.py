@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from exporter.app.reported_calls import calls_for
 from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
 from exporter.cli.options import config_options, read_config
+from exporter.pushdown.lint import lint_pushdown
 from exporter.rules.lint import CODES, LintFinding, lint_rules
 from exporter.rules.loader import load_rules
 
@@ -51,7 +53,8 @@ def lint(
     config = read_config(config_file, options)
     report = load_rules(read_rule_files(files or config.rules_files), rule_options(config))
     raise_errors(report)
-    found = [finding for finding in lint_rules(report) if finding.code not in ignored]
+    sent = lint_pushdown(report, sorted(calls_for(report.ruleset)))
+    found = [finding for finding in (*lint_rules(report), *sent) if finding.code not in ignored]
     if is_json:
         click.echo(json.dumps({"findings": [_json(finding) for finding in found]}))
     else:

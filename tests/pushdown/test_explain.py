@@ -57,3 +57,21 @@ def test_the_command_prints_both():
     every = json.loads(runner.invoke(cli, ["rules", "explain", "--json", "-"]).output)
     assert every["calls"]["openat"]["rules"]
     assert "Events that the kernel sends" in runner.invoke(cli, ["rules", "explain"]).output
+
+
+def test_lint_names_rules_that_want_everything(tmp_path):
+    """With their place, as every other finding; `--ignore` leaves them out."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "- rule: narrow\n  desc: d\n  condition: evt.type=unlink and proc.name=a\n"
+        "  output: o\n  priority: INFO\n"
+        "- rule: wide\n  desc: d\n  condition: evt.type=unlink and proc.pname=a\n"
+        "  output: o\n  priority: INFO\n"
+    )
+    lines = CliRunner().invoke(cli, ["rules", "lint", str(rules)]).output.splitlines()
+    assert lines[0] == (
+        f'{rules}:6:3: L018 rule "wide": every unlink is sent to user space: the kernel cannot'
+        " test proc.pname = a"
+    )
+    ignored = CliRunner().invoke(cli, ["rules", "lint", "--ignore", "L018", str(rules)]).output
+    assert "L018" not in ignored

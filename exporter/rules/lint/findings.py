@@ -23,6 +23,7 @@ CODES: Mapping[str, str] = {
     "L015": "a path prefix also matches longer names",
     "L016": "a program name is longer than the kernel keeps",
     "L017": "a path is written in a form that never occurs",
+    "L018": "the kernel cannot tell which events the rule is about",
 }
 """Code -> what it means, in a few words."""
 
