@@ -16,6 +16,11 @@ _MASK = PATH_BYTES - 1
 _LOW = 0x7F7F7F7F7F7F7F7F
 _SLASHES = 0x2F2F2F2F2F2F2F2F
 _NOT_LOWEST = 0xFEFEFEFEFEFEFEFE
+_LOWEST = 0x0101010101010101
+_HIGHEST = 0x8080808080808080
+_BLANKS = 0x2020202020202020
+_DELETES = 0x7F7F7F7F7F7F7F7F
+_ABOVE_CONTROLS = 0xE0E0E0E0E0E0E0E0
 _LINEAR = 6
 """Up to so many words are compared one after the other, more by halving."""
 
@@ -56,13 +61,52 @@ def _zero_bytes(code: Assembler, to: Reg, word: Reg, spare: Reg) -> None:
     code.alu(Alu.XOR, to, -1)
 
 
+def _refuse_controls(code: Assembler, unknown: Label) -> None:
+    """Go to `unknown` when the word in R1 holds a control character: fields show another one.
+
+    That some byte is below a bound is told exactly by the borrow of a subtraction, only not which.
+    Behind the text's end all is zero, so a word with the end takes a closer look.
+    """
+    printable = Label()
+    code.move(R2, R1)
+    code.alu(Alu.XOR, R2, -1)
+    code.move(R0, R1)
+    code.constant(R4, _BLANKS)
+    code.alu(Alu.SUB, R0, R4)
+    code.alu(Alu.AND, R0, R2)
+    code.constant(R4, _HIGHEST)
+    code.alu(Alu.AND, R0, R4)
+    code.jump(printable, Jump.EQ, R0, 0)
+    code.move(R2, R1)
+    code.constant(R4, _ABOVE_CONTROLS)
+    code.alu(Alu.AND, R2, R4)
+    _zero_bytes(code, R0, R2, R4)
+    _zero_bytes(code, R2, R1, R4)
+    code.alu(Alu.XOR, R2, -1)
+    code.alu(Alu.AND, R0, R2)
+    code.jump(unknown, Jump.NE, R0, 0)
+    code.place(printable)
+    code.move(R0, R1)
+    _xor(code, R0, R4, _DELETES)
+    code.move(R2, R0)
+    code.alu(Alu.XOR, R2, -1)
+    code.constant(R4, _LOWEST)
+    code.alu(Alu.SUB, R0, R4)
+    code.alu(Alu.AND, R0, R2)
+    code.constant(R4, _HIGHEST)
+    code.alu(Alu.AND, R0, R4)
+    code.jump(unknown, Jump.NE, R0, 0)
+
+
 def _xor(code: Assembler, word: Reg, spare: Reg, value: int) -> None:
     code.constant(spare, value)
     code.alu(Alu.XOR, word, spare)
 
 
 def _scan(code: Assembler, text: Text, unknown: Label) -> None:
-    """Look for `//`, `/./`, `/..`, and a slash or `/.` at the end; note the last slash.
+    """Look for `//`, `/./`, `/..`, a slash or `/.` at the end, and control characters.
+
+    Notes the last slash.
 
     The place of the last slash goes through memory, where the verifier does not follow its value:
     in registers every way through the loop would be a state of its own.
@@ -74,6 +118,7 @@ def _scan(code: Assembler, text: Text, unknown: Label) -> None:
     code.move(R3, R7)
     code.alu(Alu.ADD, R3, R5)
     code.load(Size.U64, R1, R3, at)
+    _refuse_controls(code, unknown)
     _xor(code, R1, R4, _SLASHES)
     _zero_bytes(code, R2, R1, R4)
     code.jump(following, Jump.EQ, R2, 0)

@@ -249,6 +249,8 @@ PATHS = (
     b"/etc/shadow", b"/etc/passwd", b"/etc", b"/etc/pam.d/su", b"/root/.ssh/id_rsa", b"/root",
     b"/home/u/.bashrc", b"/usr/bin/cat", b"/tmp/a", b"/", b"", b"etc/shadow", b"./x", b"../etc",
     b"/etc//shadow", b"/etc/./shadow", b"/etc/../etc/shadow", b"/etc/", b"/etc/.", b"/etc/..",
+    b"/etc/sha\x01dow", b"/etc/\x7f", b"/etc/\x1f", b"/etc/\xc3\xa9t\xc3\xa9",
+    b"/\x80\xff", b"/a b",
     b"/a" * 300, b"/proc/self/environ", b"/dev/shm/x.sh", b"/..x", b"/.x", b"/etc/shadow-",
 )  # fmt: skip
 ADDRESSES = (0x7F000001, 0x0A000001, 0x0A0000FF, 0x08080808, 0xC0A80101, 0)

@@ -52,11 +52,12 @@ class TestEquivalence:
 
     @settings(max_examples=200, deadline=None)
     @given(
-        st.text("/.ab", min_size=0, max_size=40).map(str.encode),
+        st.text("/.ab\x01\x1f \x7f\x80\xff", max_size=40).map(lambda text: text.encode("latin-1")),
         st.sampled_from(list(Match)),
         st.sets(st.text("/.ab", min_size=1, max_size=18).map(str.encode), min_size=1, max_size=12),
     )
     @example(b"/a", Match.NAME, {b"a"})
+    @example(b"/aaaaaaaaaaaa\x01\x80\x7e", Match.NAME, {b"a"})
     @example(b"/ab", Match.SUFFIX, {b"/ab"})
     @example(b"/aaaaaaa/b", Match.DIRECTORY, {b"/aaaaaaa", b"/"})
     @example(b"/aaaaaaaa", Match.DIRECTORY, {b"/"})
