@@ -34,6 +34,7 @@ from exporter.app.self_watch import SelfWatch
 from exporter.app.settings import alert_options, line_options
 from exporter.app.sources import active_sources, sources_of, unmatched
 from exporter.app.start import OpeningProbe
+from exporter.app.watch_record import WatchRecord, record_path
 from exporter.config.schema import Config
 from exporter.errors import ServerError
 from exporter.events.host import Host
@@ -52,6 +53,7 @@ from exporter.server.grpc import parse_socket
 from exporter.server.stream import StreamOptions
 from exporter.server.versions import COMPATIBLE_VERSION
 from exporter.sources.k8s_audit.inbox import AuditInbox
+from exporter.sources.probe.build import cache_directory
 from exporter.sources.probe.live_source import ProbeSource
 from exporter.sources.probe.syscalls import STATE_CALLS
 from exporter.state.procfs import Procfs
@@ -94,6 +96,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
     )
     live = probe.source if probe is not None else None
     engines = _Engines(log, active_sources(probe, inbox))
+    record = None if live is None else watch_record(config, live, log)
 
     http = http_options(config, lambda error: _say_web_config(log, error))
 
@@ -101,6 +104,11 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         export_all(registry, config, (live, inbox), state, engines)
         if runtimes is not None:
             runtimes.export(registry)
+        if record is not None:
+            registry.read(
+                families.UNWATCHED,
+                lambda: {} if record.gap_seconds is None else {(): record.gap_seconds},
+            )
 
     return NodeOptions(
         load_rules=lambda: load_active(
@@ -149,8 +157,18 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         rule_sampling=config.metrics.rule_sampling,
         hold=None if runtimes is None else runtimes.hold,
         watch_ends=state.watch_container_ends,
-        background=() if runtimes is None else (runtimes.run,),
+        background=[part.run for part in (runtimes, record) if part is not None],
         http=http,
+    )
+
+
+def watch_record(config: Config, source: ProbeSource, log: Logger) -> WatchRecord:
+    """What was not watched before this start, by those who watch the same."""
+    scope = f"{config.probe.scope_cgroup} {config.probe.scope_pid}"
+    return WatchRecord(
+        record_path(cache_directory(), scope),
+        lambda: not source.is_ended,
+        lambda seconds: log.info("nobody watched before this start", seconds=round(seconds, 3)),
     )
 
 

@@ -118,6 +118,13 @@ READY = Family(
     Kind.GAUGE,
     "1 while events are read and matched, as /readyz says it, else 0.",
 )
+UNWATCHED = Family(
+    "lanner_unwatched_seconds",
+    Kind.GAUGE,
+    "Time before this start during which nobody watched: since the last sign of life of the run"
+    " before, or since boot. Absent when no run before is known.",
+    unit="seconds",
+)
 RULE_INFO = Family(
     "lanner_rule_info",
     Kind.GAUGE,

@@ -132,6 +132,10 @@ def test_killed_and_started_again_under_load(start_lanner, flood, rules):
 
     second.wait_alert(lambda alert: alert["rule"] == "Opened")
     assert second.total("lanner_state_entries", table="threads") > 3
+    # From the last sign of life of the first, at most a few seconds before its end.
+    gap = second.total("lanner_unwatched_seconds")
+    assert 0 < gap < 30
+    assert any("nobody watched before this start" in line for line in second.log)
     assert second.stop() == 0
 
 
