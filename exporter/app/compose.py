@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import cast
 
 from exporter.alerts.event_drops import Drops
@@ -29,7 +30,7 @@ from exporter.app.node_settings import (
 )
 from exporter.app.reported_calls import calls_for, unreportable
 from exporter.app.rule_files import LoadedRules, load_active, rule_options
-from exporter.app.runtimes import Runtimes
+from exporter.app.runtimes import Runtimes, host_root
 from exporter.app.self_watch import SelfWatch
 from exporter.app.settings import alert_options, line_options
 from exporter.app.sources import active_sources, sources_of, unmatched
@@ -92,6 +93,8 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         host,
         keep_fds=False,
         procfs=Procfs() if probe is not None else None,
+        # In a container without the host's /etc no name is better than one of the image.
+        etc=Path(host_root(config.containers)) / "etc",
         lookups=None if runtimes is None else runtimes.lookups,
     )
     live = probe.source if probe is not None else None

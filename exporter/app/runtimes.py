@@ -24,6 +24,11 @@ from exporter.state.lookups import Lookups
 _MAX_LINKS = 32
 
 
+def host_root(section: ContainersSection) -> str:
+    """Where the host's root is mounted."""
+    return section.host_root or os.environ.get("HOST_ROOT", "") or "/"
+
+
 class Runtimes:
     """Everything about the runtimes of this machine. Await `run` on the event loop."""
 
@@ -34,7 +39,7 @@ class Runtimes:
         )
         self._log = log
         self._section = section
-        self._root = section.host_root or os.environ.get("HOST_ROOT", "") or "/"
+        self._root = host_root(section)
         self._kubernetes = kubernetes_place(section) if section.kubernetes.enabled else None
         self._watch = RuntimeWatch(self._places, self.lookups, on_change=self._changed)
 
