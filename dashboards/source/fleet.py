@@ -83,7 +83,7 @@ def build() -> Dashboard:
                 "Value #F": "Lost/s",
             },
             units={"CPU": "percentunit", "Memory": "bytes", "Lost/s": "eps"}, sort="Lost/s",
-            height=12,
+            height=9,
         ))
         .with_panel(panels.listing(
             "Rules files", "Which content each node has loaded.",

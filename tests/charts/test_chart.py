@@ -72,14 +72,21 @@ def test_kubernetes_knows_every_key(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_nothing_is_privileged(name: str) -> None:
-    """Exactly the four capabilities, a read-only root, no way to gain more, no API token."""
+    """Exactly the four capabilities, a read-only root, no way to gain more; a token only on demand.
+
+    The service account itself never has one, and without the API nothing of RBAC is made.
+    """
     pod = only(render(name), "DaemonSet")["spec"]["template"]["spec"]
     context = container(name)["securityContext"]
 
     assert context["capabilities"] == {"drop": ["ALL"], "add": CAPABILITIES}
     assert (context["privileged"], context["allowPrivilegeEscalation"]) == (False, False)
     assert context["readOnlyRootFilesystem"] is True
-    assert pod["automountServiceAccountToken"] is False
+    has_api = name == "everything"
+    objects = render(name)
+    assert pod["automountServiceAccountToken"] is has_api
+    assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert any(item["kind"] == "ClusterRole" for item in objects) is has_api
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -109,9 +116,12 @@ def test_the_program_takes_the_configuration(name: str, tmp_path: Path) -> None:
 
     config = load_config(file, ())
 
-    (port,) = container(name)["ports"]
-    assert config.http.listen == f":{port['containerPort']}"
+    ports = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
+    assert config.http.listen == f":{ports['metrics']}"
+    assert config.grpc.listen == (f":{ports['grpc']}" if name == "everything" else "")
     assert bool(config.grpc.socket) == (name != "minimal")
+    assert config.containers.enabled == (name != "minimal")
+    assert config.containers.kubernetes.enabled == (name == "everything")
 
 
 def test_custom_rules_stand_beside_ours() -> None:
@@ -141,10 +151,15 @@ def test_values_override_the_charts_own_configuration() -> None:
         ("service.port=0", "service/port"),
         ("image.pullPolicy=Sometimes", "image/pullPolicy"),
         ("dashboards.enabled=maybe", "dashboards/enabled"),
+        ("grpc.tls.port=70000", "grpc/tls/port"),
+        ("k8sAudit.enabled=true", "k8sAudit.tokenSecret"),
+        ("grpc.tls.enabled=true", "grpc.tls.existingSecret"),
+        ("web.tls=true", "web.existingSecret"),
+        ("web.existingSecret=s,web.clientCertificates=true", "web.tls"),
     ],
 )
 def test_wrong_values_are_refused(setting: str, said: str) -> None:
-    """A misspelt or mistyped value is an error that names it."""
+    """A misspelt, mistyped or lonely value is an error that names what is wrong or missing."""
     assert said in helm("template", "r", str(CHART), "--set", setting, is_refused=True)
 
 
@@ -152,7 +167,7 @@ def test_selectors_find_the_pods() -> None:
     """Service, ServiceMonitor and NetworkPolicy select the labels that pods and Service have."""
     objects = render("everything")
     pod_labels = only(objects, "DaemonSet")["spec"]["template"]["metadata"]["labels"].items()
-    service = only(objects, "Service")
+    service, audit = (item for item in objects if item["kind"] == "Service")
 
     assert service["spec"]["selector"].items() <= pod_labels
     assert only(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"].items() <= (
@@ -161,6 +176,90 @@ def test_selectors_find_the_pods() -> None:
     assert only(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"].items() <= (
         service["metadata"]["labels"].items()
     )
+    # The web hook's address is one of all pods, and none of Prometheus' targets.
+    assert audit["spec"]["selector"] == service["spec"]["selector"]
+    assert "clusterIP" not in audit["spec"] or audit["spec"]["clusterIP"] != "None"
+    (wanted,) = only(objects, "ServiceMonitor")["spec"]["selector"]["matchExpressions"]
+    assert wanted == {"key": "app.kubernetes.io/component", "operator": "DoesNotExist"}
+    assert wanted["key"] in audit["metadata"]["labels"]
+    assert wanted["key"] not in service["metadata"]["labels"]
+
+
+def test_what_lanner_reads_is_mounted(tmp_path: Path) -> None:
+    """Every file of a secret that the configuration names lies in a mounted directory."""
+    text = next(i for i in render("everything") if i["kind"] == "ConfigMap")["data"]["lanner.yaml"]
+    (tmp_path / "lanner.yaml").write_text(text)
+    config = load_config(tmp_path / "lanner.yaml", ())
+    mounts = {mount["mountPath"] for mount in container("everything")["volumeMounts"]}
+    files = (
+        config.http.web_config_file, config.http.bearer_token_file, config.k8s_audit.token_file,
+        config.grpc.private_key, config.grpc.cert_chain, config.grpc.root_certs,
+    )  # fmt: skip
+
+    assert all(files)
+    assert {str(Path(file).parent) for file in files} <= mounts
+
+
+def test_the_host_is_where_lanner_looks_for_it() -> None:
+    """HOST_ROOT is the directory below which /etc and the sockets of the node are mounted."""
+
+    def host(*settings: str) -> tuple[str, set[str]]:
+        found = container("default", *settings)
+        roots = [entry["value"] for entry in found["env"] if entry["name"] == "HOST_ROOT"]
+        mounts = {m["mountPath"] for m in found["volumeMounts"] if m["mountPath"] > "/host"}
+        return "".join(roots), {path for path in mounts if path.startswith("/host/")}
+
+    everything = host()
+    assert everything[0] == "/host"
+    assert {"/host/etc", "/host/run/containerd"} <= everything[1]
+    assert host("--set", "containerRuntime.enabled=false") == ("/host", {"/host/etc"})
+    assert host("--set", "containerRuntime.enabled=false,hostUsers=false") == ("", set())
+
+
+@pytest.mark.parametrize(
+    ("settings", "probe"),
+    [
+        ("web.tls=false", {"scheme": "HTTP"}),
+        ("web.tls=true", {"scheme": "HTTPS"}),
+        ("web.tls=true,web.clientCertificates=true", None),
+    ],
+)
+def test_the_kubelet_asks_as_the_server_answers(
+    settings: str, probe: dict[str, str] | None
+) -> None:
+    """Encrypted where the server is; by a bare connection where it wants a certificate to see."""
+    found = container("default", "--set", f"web.existingSecret=s,{settings}")
+    for name, path in (("startup", "healthz"), ("liveness", "healthz"), ("readiness", "readyz")):
+        asked = found[f"{name}Probe"]
+        if probe is None:
+            assert asked["tcpSocket"] == {"port": "metrics"}
+        else:
+            assert asked["httpGet"] == {"path": f"/{path}", "port": "metrics", **probe}
+
+
+def test_scrapes_follow_the_servers_settings() -> None:
+    """https where there is TLS, and the token of the same secret."""
+    settings = "serviceMonitor.enabled=true,web.existingSecret=s,web.tls=true,web.bearerTokenKey=t"
+    (endpoint,) = only(render("default", "--set", settings), "ServiceMonitor")["spec"]["endpoints"]
+    plain = only(render("default", "--set", "serviceMonitor.enabled=true"), "ServiceMonitor")
+
+    assert endpoint["scheme"] == "https"
+    assert endpoint["authorization"] == {"credentials": {"name": "s", "key": "t"}}
+    assert plain["spec"]["endpoints"][0]["scheme"] == "http"
+    assert "authorization" not in plain["spec"]["endpoints"][0]
+
+
+def test_the_api_is_asked_for_pods_only() -> None:
+    """RBAC has what the watch needs, bound to the pods' account."""
+    objects = render("everything")
+    role, binding = only(objects, "ClusterRole"), only(objects, "ClusterRoleBinding")
+
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "namespace": "sec",
+         "name": only(objects, "ServiceAccount")["metadata"]["name"]}
+    ]  # fmt: skip
 
 
 def test_app_armor_is_said_the_way_the_cluster_knows() -> None:
