@@ -44,6 +44,11 @@ fix: setup-dev ## what lint can repair by itself
 proto docs: setup-dev ## regenerate exporter/_proto from proto/ and docs/reference from the code
 	@.ci/generate
 
+.PHONY: pictures
+pictures: ## draw docs/pictures from what a real Prometheus saw in eleven minutes
+	@.ci/setup pictures
+	@$(BIN)/python -m tests.pictures docs/pictures $(ARGS)
+
 .PHONY: bench
 bench: setup-dev ## speed, latency and footprint, as ratios in one run
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -1,6 +1,6 @@
 """`make pictures`: live through the scenario, then draw every dashboard, dark and light.
 
-    python -m tests.pictures DIRECTORY [--seconds 780] [--data KEPT]
+    python -m tests.pictures DIRECTORY [--seconds 660] [--data KEPT]
 
 --data: Prometheus' data are kept there; when it is there already, it is drawn again.
 """
@@ -32,7 +32,7 @@ def main() -> None:
     """Pictures into the directory given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--seconds", type=int, default=780)
+    parser.add_argument("--seconds", type=int, default=660)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     # So that a stop by a signal ends what was started, too.

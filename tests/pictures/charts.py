@@ -75,8 +75,8 @@ def timeseries(panel: Mapping[str, Any], series: Sequence[Series], step: int, lo
     unit, decimals = defaults.get("unit", "short"), defaults.get("decimals")
     is_bars = defaults["custom"].get("drawStyle") == "bars"
     colours = _colours(panel, series, theme)
-    # Grafana gives a legend 35 % of the panel at most, and scrolls.
-    rows = min(len(series), max(2, int(size[1] * 0.4) // _LINE - 1))
+    # In Grafana a long legend scrolls.
+    rows = min(len(series), max(2, size[1] // 2 // _LINE - 1))
     height = size[1] - _LINE * (rows + 1) - 6
     top = _round_up(_highest(series, is_stacked=is_bars), is_count=is_bars)
     frame = _Frame((size[0], height), times, float(defaults.get("max") or top), _LEFT)

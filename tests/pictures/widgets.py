@@ -9,7 +9,7 @@ from tests.pictures.charts import Look
 from tests.pictures.themes import Theme, between, by_threshold
 from tests.pictures.units import age, show
 
-_ENDS = {"continuous-YlRd": ("#FADE2A", "#F2495C"), "continuous-greens": ("#C8F2C2", "#37872D")}
+_ENDS = {"continuous-YlRd": ("#FADE2A", "#F2495C"), "continuous-greens": ("#C8F2C2", "#56A64B")}
 _ROW = 30
 """Height of a row of a table."""
 
