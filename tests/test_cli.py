@@ -216,6 +216,26 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert err == ""
 
 
+@pytest.mark.parametrize("args", [["fields"], ["version"], ["--help"]])
+def test_a_full_disk_is_one_sentence(args) -> None:
+    """Whatever is printed, help as well; said once, also at the end of the interpreter."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", *args],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=Path(__file__).parents[1],
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error O001: standard output cannot be written: No space left on device\n"
+    )
+
+
 @pytest.mark.kernel
 def test_probe_compile_fills_the_cache_once(lanner, monkeypatch, tmp_path):
     """The instructions for this kernel lie in the named directory, and are not made twice."""

@@ -3,6 +3,7 @@
 Takes paths of the configuration, gives `ActiveRules`. Also used by `lanner rules`.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -79,12 +80,20 @@ def read_rule_files(paths: Iterable[str]) -> list[RulesSource]:
         path = Path(text)
         if text == DEFAULT_RULES and not path.exists():
             found += _own_rules()
-        elif path.is_dir():
-            inside = sorted(entry for entry in path.iterdir() if entry.suffix in _SUFFIXES)
-            found += [_read(str(entry)) for entry in inside if entry.is_file()]
+        elif os.path.isdir(text):  # noqa: PTH112  Path.is_dir() raises below a closed directory
+            found += _inside(path)
         else:
             found.append(_read(text))
     return found
+
+
+def _inside(directory: Path) -> list[RulesSource]:
+    try:
+        entries = sorted(entry for entry in directory.iterdir() if entry.suffix in _SUFFIXES)
+        names = [str(entry) for entry in entries if entry.is_file()]
+    except OSError as error:
+        return [RulesSource(str(directory), error)]
+    return [_read(name) for name in names]
 
 
 def _own_rules() -> list[RulesSource]:

@@ -161,7 +161,8 @@ def path_below(root: str, path: str) -> str:
             del found[-1:]
             continue
         here = base.joinpath(*found, part)
-        if links < _MAX_LINKS and here.is_symlink():
+        # Not Path.is_symlink(), which raises where we may not look: then nothing is there for us.
+        if links < _MAX_LINKS and os.path.islink(here):  # noqa: PTH114
             links += 1
             target = str(here.readlink())
             if target.startswith("/"):

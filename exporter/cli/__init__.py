@@ -4,17 +4,22 @@ Status 0: done. 1: the input, the machine or the rules do not allow it; the mess
 2: the command line itself is wrong (click). 130: Ctrl-C.
 """
 
+import errno
+import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from exporter import __version__
-from exporter.errors import LannerError
+from exporter.errors import LannerError, OutputError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells count it."""
+
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What a write to standard output meets that is no fault of ours."""
 
 _COMMANDS = {
     "run": "exporter.cli.run:run",
@@ -82,3 +87,15 @@ def main() -> None:
         # The reader of our output went away (`lanner fields | head`): nothing is wrong with us.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE or error.filename is not None:
+            raise
+        _give_up_output(error)
+
+
+def _give_up_output(error: OSError) -> NoReturn:
+    # The interpreter would try at its end to write what waits in the buffer, and complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sentence = f"standard output cannot be written: {error.strerror}"
+    click.echo(str(OutputError(sentence, code="O001")), err=True)
+    sys.exit(1)

@@ -75,7 +75,11 @@ def _read(paths: Sequence[str]) -> list[RuleTestFile]:
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            found += sorted(entry for entry in path.rglob("*") if entry.suffix in _SUFFIXES)
+            inside = sorted(entry for entry in path.rglob("*") if entry.suffix in _SUFFIXES)
+            if not inside:
+                # A wrong path in a pipeline must not look like tests that pass.
+                raise LannerError(f"the directory {path} has no test files (.yaml or .yml)")
+            found += inside
         else:
             found.append(path)
     return [read_test_file(_text(path), str(path)) for path in found]

@@ -77,6 +77,19 @@ def test_a_missing_file_is_kept_with_its_error(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{path}:1:1: error LOAD_ERR_FILE_READ: ")
 
 
+def test_a_closed_directory_is_kept_with_its_error(tmp_path: Path, as_nobody) -> None:
+    """It, and what would be below it, cannot be looked into: an error of that path."""
+    closed = tmp_path / "closed"
+    (closed / "below").mkdir(parents=True)
+    closed.chmod(0)
+    for path in (closed, closed / "below"):
+        with as_nobody():
+            (source,) = read_rule_files([str(path)])
+
+        assert source.name == str(path)
+        assert isinstance(source.content, PermissionError)
+
+
 def test_no_paths_are_our_own_rules() -> None:
     """Without files the default rules load, without errors or warnings."""
     loaded = load([])

@@ -6,6 +6,7 @@ from exporter.app.logs import start_log
 from exporter.app.runtimes import Runtimes, kubernetes_place, path_below
 from exporter.config.schema import ContainersSection
 from exporter.errors import ConfigError
+from exporter.sources.runtimes.watch import Place
 
 
 @pytest.fixture
@@ -77,6 +78,20 @@ def no_cluster(monkeypatch):
     """An environment outside of any cluster."""
     for name in ("KUBERNETES_SERVICE_HOST", "NODE_NAME", "LANNER_HOSTNAME"):
         monkeypatch.delenv(name, raising=False)
+
+
+def test_a_socket_where_we_may_not_look(tmp_path, as_nobody):
+    """Without root the directory of a runtime is often closed: then there is nothing for us."""
+    closed = tmp_path / "containerd"
+    closed.mkdir()
+    (closed / "containerd.sock").touch()
+    closed.chmod(0)
+    with as_nobody():
+        socket = path_below(str(tmp_path), "/containerd/containerd.sock")
+        place = Place("cri", socket, lambda: pytest.fail("not to be connected to"))
+        assert not place.exists()
+
+    assert socket == str(closed / "containerd.sock")
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,12 @@ def test_no_files_is_a_wrong_command_line(lanner, tmp_path):
     """Status 2 as for every command; a file that is not there, too."""
     assert lanner("rules", "test")[0] == 2
     assert lanner("rules", "test", str(tmp_path / "none.yaml"))[0] == 2
+
+
+def test_a_directory_without_tests_has_not_passed(lanner, tmp_path):
+    """A mistyped path in a pipeline must not look like tests that pass."""
+    (tmp_path / "notes.txt").touch()
+    status, out, err = lanner("rules", "test", str(tmp_path))
+
+    assert (status, out) == (2, "")
+    assert err == f"error: the directory {tmp_path} has no test files (.yaml or .yml)\n"
