@@ -119,4 +119,4 @@ class Occasionally:
                 return
             self._next = now + _LOG_SECONDS
             since, self._silent = self._silent, 0
-        self._log.warning("audit data was lost", problem=sentence, more_since_last=since)
+        self._log.warning("problem with audit events", problem=sentence, more_since_last=since)

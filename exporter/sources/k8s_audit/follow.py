@@ -5,6 +5,7 @@ put in its place. A file that is not there yet is waited for. Source: state-trac
 """
 
 import os
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -84,7 +85,8 @@ class LogFollower:
                     return True
                 self._end_line()
                 self._reopen(at_end=False)
-                return True
+                # A file that may not be read is there at every look: then wait before the next.
+                return self._fd >= 0
         return False
 
     def _reopen(self, *, at_end: bool) -> None:
@@ -95,6 +97,10 @@ class LogFollower:
             self._say(f"{self.path}: {error.strerror}; it is followed once it can be read")
             return
         info = os.fstat(self._fd)
+        if stat.S_ISDIR(info.st_mode):
+            self._say(f"{self.path}: is a directory; expected one file, which is waited for")
+            self._close()
+            return
         self._identity = (info.st_dev, info.st_ino)
         self._problem = ""
         if at_end:

@@ -1,6 +1,7 @@
 """Laws of following a log: only new lines, each once, whatever happens to the file."""
 
 import os
+import socket
 import time
 
 import pytest
@@ -39,7 +40,7 @@ class Following:
 
     def wait_until(self, condition) -> None:
         """Until the condition holds."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while not condition():
             assert time.monotonic() < deadline, (self.lines, self.problems)
             time.sleep(0.002)
@@ -124,6 +125,37 @@ def test_a_file_that_is_not_there_is_waited_for(tmp_path, follow):
     following.wait_for(b"first")
     assert len(following.problems) == 1
     assert "No such file" in following.problems[0]
+
+
+def test_a_directory_is_waited_out(tmp_path, follow):
+    """Told once, however often it is looked at; the file that takes its place is read."""
+    place = tmp_path / "audit.log"
+    place.mkdir()
+    following = follow(place)
+    following.wait_until(lambda: following.problems)
+    place.rmdir()
+    place.write_bytes(b"first\n")
+
+    following.wait_for(b"first")
+    assert following.problems[0] == (
+        f"{place}: is a directory; expected one file, which is waited for"
+    )
+
+
+def test_a_file_that_cannot_be_opened_is_looked_at_in_intervals(tmp_path):
+    """It is there at every look: that is no reason to look again without a pause."""
+    place = tmp_path / "audit.log"
+    problems: list[str] = []
+    follower = LogFollower(
+        str(place), lambda _line: True, max_line_bytes=9, on_problem=problems.append
+    )
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(place))
+        follower._reopen(at_end=True)
+        assert not follower._look_again()
+        assert not follower._look_again()
+
+    assert problems == [f"{place}: No such device or address; it is followed once it can be read"]
 
 
 @pytest.mark.parametrize("size", [1001, 300_000, 900_000])
