@@ -164,7 +164,7 @@ class TestSoundness:
         tmp_path.chmod(0o755)
         rules = tmp_path / "rules.yaml"
         rules.write_text(rules_text(work))
-        config = "rule_matching: all\n"
+        config = "rule_matching: all\nprobe: {ring_size: 64MiB}\n"
         instances = [
             start_lanner("--json", "-r", str(rules), *flags, config=config)
             for flags in ((), ("--no-pushdown",))
@@ -177,7 +177,8 @@ class TestSoundness:
         assert answer["returncode"] == 0, answer["output"]
         both = []
         for lanner in instances:
-            wait_until(lambda lanner=lanner: is_drained(lanner), 60, "all events to be looked at")
+            wait_until(lambda lanner=lanner: is_told(lanner), 60, "all alerts")
+            assert lanner.total("lanner_events_dropped_total", default=0) == 0
             both.append(raised_by(lanner))
         assert both[0] == both[1]
         raised = {rule for rule, _ in both[0]}
@@ -221,8 +222,7 @@ class TestSoundness:
         done.set()
         thread.join()
         assert answer["returncode"] == 0
-        wait_until(lambda: is_drained(lanner), 60, "all events to be looked at")
-        wait_until(lambda: len(lanner.lines) >= count, 20, "all alerts")
+        wait_until(lambda: is_told(lanner), 60, "all alerts")
         mine = [a for a in lanner.alerts() if a["rule"] == "sensitive read"]
         assert len(mine) == count
 
@@ -292,6 +292,11 @@ def is_drained(lanner):
     delivered = lanner.total(EVENTS, stage="delivered")
     time.sleep(0.05)
     return delivered >= lanner.total(EVENTS, stage="submitted")
+
+
+def is_told(lanner):
+    """Whether everything was looked at, and every alert of it has come."""
+    return is_drained(lanner) and len(lanner.lines) >= lanner.total("lanner_alerts_total")
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-pushdown",)], ids=["pushdown", "all"])
