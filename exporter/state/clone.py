@@ -61,7 +61,7 @@ def _caller_side(tables: Tables, event: Event, child_tid: int) -> None:
     if known is not None:
         if known.flags & CLONE_INVERTED or _is_fresh_live(known, event):
             return
-        tables.threads.drop(known)
+        tables.threads.replace(known)
     is_thread = flags & CLONE_THREAD != 0
     child = born_of(tables, caller, is_thread=is_thread) if was_valid else Thread(tid=child_tid)
     child.tid = child.vtid = child_tid
@@ -82,7 +82,7 @@ def _child_side(tables: Tables, event: Event) -> None:
         if event.ts_ns - known.clone_ts_ns < RECENT_EXIT_NS:
             event.thread = known
             return
-        tables.threads.drop(known)
+        tables.threads.replace(known)
     flags = (event.param(15) or 0) | CLONE_INVERTED
     is_thread = flags & CLONE_THREAD != 0
     template = tables.host.threads.get(event.param(4 if is_thread else 5) or -1)
@@ -99,7 +99,8 @@ def _child_side(tables: Tables, event: Event) -> None:
     child.clone_ts_ns = event.ts_ns
     boot = tables.host.boot_ts_ns
     in_pidns = child.flags & (CLONE_CHILD_IN_PIDNS | CLONE_NEWPID) or child.tid != child.vtid
-    child.pidns_init_start_ts_ns = boot + (event.param(20) or 0) if in_pidns else boot
+    inner_start = event.param(20) if in_pidns else 0
+    child.pidns_init_start_ts_ns = 0 if inner_start is None else boot + inner_start
     live = event.live
     if live is not None:
         child.mntns = live.mntns
@@ -139,6 +140,8 @@ def born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
     child.reaper_tid = 0
     child.is_dead = False
     child.seen_ns = 0
+    # Only an exec in the namespace itself tells this one.
+    child.ctime_duration_pidns_start_ns = 0
     child.fds = {}
     if tables.procfs is None:
         # In captures the container is decided by the child's own event, not before.

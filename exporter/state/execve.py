@@ -55,8 +55,11 @@ def on_execve(tables: Tables, event: Event) -> None:
         thread.uid = UNKNOWN_ID if values[26] is None else values[26]
         thread.gid = UNKNOWN_ID if values[29] is None else values[29]
     _set_image_facts(values, thread)
-    # The stored enter event must be looked at with the working directory of before the exec.
-    thread.exepath = _path_from_enter(tables, event) if values[27] is None else values[27]
+    # The stored enter event must be looked at with the working directory of before the exec; where
+    # neither event tells the path, the one of the image before stays.
+    exepath = _path_from_enter(tables, event) if values[27] is None else values[27]
+    if exepath is not None:
+        thread.exepath = exepath
     if tables.keep_fds:
         for number in [number for number, fd in thread.fds.items() if fd.is_cloexec]:
             del thread.fds[number]
@@ -72,8 +75,11 @@ def _set_process_facts(values: list[Any], thread: Thread) -> None:
         value = values[index]
         if value is not None:
             setattr(thread, name, value)
-    thread.env = split_strings(values[15] or b"")
-    thread.cgroups = parse_cgroups(values[14] or b"")
+    # An empty list is one that could not be read: what was known before stays.
+    if event_env := values[15]:
+        thread.env = split_strings(event_env)
+    if event_cgroups := values[14]:
+        thread.cgroups = parse_cgroups(event_cgroups)
     if values[22] is not None:
         thread.cap_inheritable = values[20] or 0
         thread.cap_permitted = values[21] or 0
@@ -119,10 +125,11 @@ def _set_image_facts(values: list[Any], thread: Thread) -> None:
         thread.ctime_duration_pidns_start_ns = ctime - thread.pidns_init_start_ts_ns
 
 
-def _path_from_enter(tables: Tables, event: Event) -> bytes:
+def _path_from_enter(tables: Tables, event: Event) -> bytes | None:
+    """Path by the stored enter event; `<NA>` if that one could not read it, None without one."""
     entered = tables.entered_for(event)
     if entered is None:
-        return b"<NA>"
+        return None
     name = entered.type.name
     if name == "execve":
         filename = entered.param(0)
@@ -139,9 +146,10 @@ def _path_from_enter(tables: Tables, event: Event) -> bytes:
         fd = None if thread is None else event.host.descriptors(thread).get(dirfd)
         if fd is None:
             return b"<NA>"
-        if not path and flags & _AT_EMPTY_PATH:
-            return fd.name
         base = with_slash(fd.name)
+    if flags & _AT_EMPTY_PATH:
+        # The descriptor is the program, whatever the path argument says.
+        return concatenate(b"", base)
     return concatenate(base, path) if path else b"<NA>"
 
 

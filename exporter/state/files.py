@@ -149,7 +149,12 @@ def on_memfd_create(tables: Tables, event: Event) -> None:
 def on_pidfd_open(tables: Tables, event: Event) -> None:
     """pidfd_open: the descriptor stands for a process."""
     number, pid = event.param(0), event.param(1)
-    if number is None or number < 0 or pid is None:
+    if number is None:
+        return
+    if number < 0:
+        tables.add_fd(event, number, Fd(type=FdType.UNKNOWN))
+        return
+    if pid is None:
         return
     name = b"/proc/%d" % pid
     tables.add_fd(event, number, Fd(type=FdType.PIDFD, name=name, pid=pid, is_cloexec=True))
@@ -187,9 +192,6 @@ def _copy(tables: Tables, event: Event, old: int, new: int, *, is_cloexec: bool)
     original = event.fd if event.fd_num == old else tables.find_fd(event, old)
     if original is None:
         return
-    thread = event.thread
-    if thread is not None and original.type == FdType.PIPE and new in {0, 1}:
-        thread.flags |= int(ThreadFlags.PIPE_DST if new == 0 else ThreadFlags.PIPE_SRC)
     tables.add_fd(event, new, structs.replace(original, is_cloexec=is_cloexec))
 
 
@@ -199,6 +201,9 @@ def on_dup(tables: Tables, event: Event) -> None:
     if new is None or new < 0 or old is None:
         return
     flags = event.named_param("flags") or 0
+    thread = event.thread
+    if thread is not None and new in {0, 1}:
+        thread.flags |= int(ThreadFlags.PIPE_DST if new == 0 else ThreadFlags.PIPE_SRC)
     _copy(tables, event, old, new, is_cloexec=bool(flags & O_CLOEXEC))
 
 

@@ -65,6 +65,9 @@ def on_socketpair(tables: Tables, event: Event) -> None:
     if event.param(0) != 0:
         return
     source, peer = event.param(3) or 0, event.param(4) or 0
+    if event.param(1) == event.param(2):
+        # Both are -1 where the numbers could not be read.
+        return
     for index in (1, 2):
         number = event.param(index)
         if number is not None and number >= 0:
@@ -231,7 +234,10 @@ def on_accept(tables: Tables, event: Event) -> None:
     """accept and accept4: a new connection whose server is the caller."""
     number = event.param(0)
     value: SocketTuple | None = event.param(1)
-    if number is None or number < 0 or value is None or not value.is_valid:
+    if number is None or number < 0:
+        return
+    event.fd_num = number
+    if value is None or not value.is_valid:
         return
     if value.family not in {AF_UNIX, AF_INET, AF_INET6}:
         return
@@ -287,8 +293,7 @@ def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
 def _update(tables: Tables, fd: Fd, value: SocketTuple) -> bool:
     """Bring an entry's ends up to date; False when the tuple says nothing new."""
     if value.family == AF_UNIX:
-        if fd.type != FdType.UNIX:
-            return False
+        fd.type = FdType.UNIX
         fd.unix_source, fd.unix_dest = value.unix_source, value.unix_dest
         return True
     if value.family not in {AF_INET, AF_INET6}:

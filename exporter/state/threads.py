@@ -71,7 +71,11 @@ class ThreadTable:
         if group is None:
             group = Group({}, is_reaper=thread.pid == 1 or thread.vpid == 1)
             self.groups[thread.pid] = group
-        group.members[thread.tid] = None
+        if thread.is_main and group.members:
+            # The leader comes first, so that it is the first to inherit orphans.
+            group.members = {thread.tid: None, **group.members}
+        else:
+            group.members[thread.tid] = None
         if thread.pid == 1:
             thread.ptid = 0
             return
@@ -129,6 +133,12 @@ class ThreadTable:
             if leader is not None and leader.is_dead:
                 self.remove(leader.tid)
 
+    def replace(self, thread: Thread) -> None:
+        """Take out an entry whose exit was not seen, as another thread has its number now."""
+        self.remove(thread.tid)
+        if self.host.threads.get(thread.tid) is thread:
+            self.drop(thread)
+
     def drop(self, thread: Thread) -> None:
         """Take an entry out with all its links, without looking for heirs."""
         self._orphan(thread)
@@ -150,7 +160,8 @@ class ThreadTable:
             return
         for tid in [tid for tid in group.members if tid != thread.tid]:
             other = self.host.threads.get(tid)
-            if other is not None:
+            # An exec of another thread takes over the leader's number, never the other way round.
+            if other is not None and not other.is_main:
                 for child in self.children_of(tid):
                     self.move(child, thread.tid)
                 self.drop(other)

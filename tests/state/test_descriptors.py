@@ -5,7 +5,7 @@ import pytest
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.host import Host
 from exporter.events.params import SocketAddress, SocketTuple
-from exporter.events.thread import Thread
+from exporter.events.thread import Thread, ThreadFlags
 from exporter.state.state import State
 
 A = b"\x0a\0\0\x01"
@@ -360,3 +360,32 @@ def test_listed_files_were_asked_for_by_their_name():
     State(host, keep_fds=True).imported()
 
     assert [fd.name_raw for fd in host.threads[10].fds.values()] == [b"/dev/tty", b""]
+
+
+def test_a_copy_onto_standard_streams_marks_the_thread(process):
+    """dup2 onto 0 or 1 marks an end of a shell pipe, whatever the descriptor is."""
+    process("dup2", 10, res=1, oldfd=77, newfd=1)
+
+    assert process.thread(10).flags & ThreadFlags.PIPE_SRC
+    assert not process.thread(10).flags & ThreadFlags.PIPE_DST
+
+
+def test_an_accepted_socket_without_addresses_has_a_number(process):
+    """The new descriptor is the event's even when nothing else is known of it."""
+    event = process("accept", 10, fd=9)
+
+    assert (event.fd, event.fd_num) == (None, 9)
+
+
+def test_a_socketpair_of_unread_numbers_makes_nothing(process):
+    """Two equal numbers are no descriptors."""
+    process("socketpair", 10, res=0, fd1=7, fd2=7, source=1, peer=2)
+
+    assert 7 not in fds(process)
+
+
+def test_a_failed_pidfd_shows_its_error_as_number(process):
+    """As with memfd_create, the failed call shows a descriptor of no kind."""
+    event = process("pidfd_open", 10, fd=-3, pid=5, flags=0)
+
+    assert (event.fd_num, event.fd.type, event.fd.name) == (-3, FdType.UNKNOWN, b"")

@@ -374,3 +374,78 @@ def test_start_of_a_process_against_its_program(captured):
     assert captured.thread(20).ctime_duration_proc_start_ns == started - 5
     captured.execve(20)
     assert captured.thread(20).ctime_duration_proc_start_ns == started - 5
+
+
+def test_lists_an_exec_could_not_read_stay(captured):
+    """An empty environment or cgroup list in an exec event leaves what was known before."""
+    captured.execve(10, env=[b"A=1"], cgroups=[b"cpu=/x"])
+    captured.execve(10, b"/bin/ls", env=None, cgroups=None)
+    thread = captured.thread(10)
+
+    assert (thread.exe, thread.env, thread.cgroups) == (b"/bin/ls", (b"A=1",), ((b"cpu", b"/x"),))
+
+
+def test_the_path_stays_when_no_event_tells_it(captured):
+    """An exec without a path of its own and without a stored enter event keeps the old path."""
+    captured.execve(10, b"/bin/cat")
+    captured.execve(10, b"ls", trusted_exepath=None)
+
+    assert captured.thread(10).exepath == b"/bin/cat"
+
+
+def test_an_empty_path_flag_names_the_descriptor(captured):
+    """With AT_EMPTY_PATH the program is the descriptor's file, whatever the path argument says."""
+    captured.execve(10)
+    captured.thread(10).fds[3] = Fd(type=FdType.FILE_V2, name=b"/opt/tool")
+    flag = dict(load_event_table().value_tables["execveat_flags"])["AT_EMPTY_PATH"]
+    captured("PPME_SYSCALL_EXECVEAT_E", 10, dirfd=3, pathname=b"other", flags=flag)
+    captured.execve(10, b"tool", trusted_exepath=None)
+
+    assert captured.thread(10).exepath == b"/opt/tool"
+
+
+def test_an_exec_of_another_thread_keeps_the_leader(captured):
+    """The leader's entry, which holds the descriptors, survives the exec of another thread."""
+    captured.execve(10)
+    facts = {"exe": b"x", "args": [], "comm": b"x", "uid": 0, "gid": 0}
+    for tid in (11, 12):
+        captured("clone", 10, res=tid, tid=10, pid=10, ptid=1, flags=THREAD, **facts)
+    captured.execve(11, pid=10)
+
+    assert set(captured.state.host.threads) == {10, 11}
+
+
+def test_children_of_a_lost_process_find_another_parent(captured):
+    """A tid that is given again: the children of the process that had it before are orphans."""
+    captured.execve(10)
+    captured.fork(10, 11)
+    captured.fork(11, 12)
+    captured.state.host.threads[11].flags = 0
+    captured.now_ns += 3_000_000_000
+    captured("clone", 10, res=11, exe=b"new", args=[], comm=b"new", flags=0, uid=0, gid=0)
+
+    assert captured.thread(11).comm == b"new"
+    assert captured.thread(12).ptid == 0
+    assert captured.thread(11).children == 0
+
+
+def test_the_leader_inherits_before_other_threads(captured):
+    """Orphans of a thread go to the leader even when another thread was known earlier."""
+    captured.execve(10, pid=10)
+    facts = {"exe": b"x", "args": [], "comm": b"x", "uid": 0, "gid": 0, "vtid": 21, "vpid": 20}
+    captured("clone", 21, res=0, tid=21, pid=20, ptid=10, flags=THREAD, **facts)
+    captured("clone", 22, res=0, tid=22, pid=20, ptid=10, flags=THREAD, **facts | {"vtid": 22})
+    captured("clone", 22, res=30, tid=22, pid=20, ptid=10, flags=0, **facts | {"vtid": 22})
+    captured("PPME_PROCEXIT_1_E", 22, status=0)
+
+    assert captured.thread(30).ptid == 20
+
+
+def test_an_unread_start_of_the_namespace_is_unknown(captured):
+    """A child in a pid namespace whose init's start could not be read has none."""
+    captured.execve(10)
+    flags = FLAGS["CLONE_CHILD_IN_PIDNS"]
+    captured("clone", 11, res=0, tid=11, pid=11, ptid=10, vtid=2, vpid=2, flags=flags, exe=b"x",
+             args=[], comm=b"x", pidns_init_start_ts=None)  # fmt: skip
+
+    assert captured.thread(11).pidns_init_start_ts_ns == 0

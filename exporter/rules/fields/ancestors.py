@@ -31,10 +31,13 @@ def ancestor(host: Host, thread: Thread, level: int) -> Thread | None:
 def ancestors(host: Host, thread: Thread) -> Iterator[Thread]:
     """Raw entries above the main thread, nearest first; stops at unknown entries and loops."""
     main = host.leader(thread)
-    if main is None:
-        return
-    seen = {main.tid}
-    above = host.threads.get(main.ptid)
+    if main is not None:
+        yield from _entries_above(host, main)
+
+
+def _entries_above(host: Host, thread: Thread) -> Iterator[Thread]:
+    seen = {thread.tid}
+    above = host.threads.get(thread.ptid)
     while above is not None and above.tid not in seen:
         yield above
         seen.add(above.tid)
@@ -57,7 +60,7 @@ def find_leader(
         if found is not None:
             return found
     leader = None
-    for above in ancestors(host, thread):
+    for above in _entries_above(host, thread):
         if id_of(above) != wanted:
             break
         leader = above

@@ -9,7 +9,7 @@ from typing import Any
 from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType
 from exporter.events.params import Dynamic
-from exporter.events.paths import absolute
+from exporter.events.paths import AT_FDCWD, absolute, concatenate, directory, normalise
 from exporter.events.table import EventType, Syscall, load_syscall_table
 from exporter.events.text import arg_text, args_text, errno_name
 from exporter.rules.fields.field import (
@@ -48,6 +48,13 @@ _OPEN_FLAGS = {
     "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": (2, None),
 }
 _CREAT_IDS = frozenset({"PPME_SYSCALL_CREAT_E", "PPME_SYSCALL_CREAT_X"})
+_WITHOUT_ABSPATH = frozenset({"PPME_SYSCALL_MKNODAT_X", "PPME_SYSCALL_NEWFSTATAT_X"})
+"""Calls with a directory descriptor that the reference engine has no absolute path of."""
+
+_OPENING_IDS = _OPEN_FLAGS.keys() | _CREAT_IDS
+_CONNECTING_IDS = frozenset({
+    "PPME_SOCKET_ACCEPT_5_X", "PPME_SOCKET_ACCEPT4_6_X", "PPME_SOCKET_CONNECT_X",
+})  # fmt: skip
 _O_RDONLY = 1 << 0
 _O_WRONLY = 1 << 1
 _O_CREAT = 1 << 2
@@ -217,15 +224,24 @@ def _bind_path(arg: Arg) -> Reader:
     place = 1 if arg == "dst" else 0
 
     def read(event: Event) -> bytes | None:
+        kind = event.type.id
+        if kind == "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X":
+            opened = event.param(3)
+            return normalise(opened) if opened is not None and (result(event) or 0) > 0 else None
         paths = [i for i, param in enumerate(event.type.params) if param.type == "FSRELPATH"]
-        if not paths:
+        if not paths or kind in _WITHOUT_ABSPATH:
             return None
         # Calls with one path show it whatever the suffix says.
         index = paths[min(place, len(paths) - 1)]
         path = event.param(index)
         if path is None:
             return None
-        return absolute(event, path, event.type.params[index].dirfd)
+        dirfd = event.type.params[index].dirfd
+        if path[:1] == b"/" or event.param(dirfd) == AT_FDCWD:
+            return absolute(event, path, dirfd)
+        # Unlike in fd.name, a slash follows whatever stands for the directory.
+        base = directory(event, dirfd)
+        return concatenate(base if base[-1:] == b"/" else base + b"/", path)
 
     return read
 
@@ -295,12 +311,18 @@ def _of_net(fd: Fd | None) -> bool:
     return fd is not None and (fd.type in _INET_TYPES or fd.type is FdType.UNIX)
 
 
-def _error_class(event: Event) -> str:
-    if _of_file(event.fd) or event.type.id in _OPEN_FLAGS or event.type.id in _CREAT_IDS:
-        return "file"
-    if _of_net(event.fd) or "EC_NET" in event.type.categories:
-        return "net"
-    return "memory" if "EC_MEMORY" in event.type.categories else "other"
+def _error_classes(event: Event) -> tuple[str, ...]:
+    """Counts an error of this event goes into: one of a mapped file goes into two."""
+    fd = event.fd
+    in_memory = "EC_MEMORY" in event.type.categories
+    kind = "other"
+    if _of_file(fd) or (fd is None and event.type.id in _OPENING_IDS):
+        kind = "file"
+    elif _of_net(fd) or (fd is None and event.type.id in _CONNECTING_IDS):
+        kind = "net"
+    elif fd is None and in_memory:
+        return ("memory",)
+    return (kind, "memory") if in_memory else (kind,)
 
 
 def _error_count(event: Event) -> int | None:
@@ -309,7 +331,7 @@ def _error_count(event: Event) -> int | None:
 
 
 def _error_count_of(kind: str) -> Reader:
-    return lambda event: _error_count(event) if _error_class(event) == kind else None
+    return lambda event: _error_count(event) if kind in _error_classes(event) else None
 
 
 def _is_procinfo(event: Event) -> bool:

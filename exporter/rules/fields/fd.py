@@ -50,6 +50,8 @@ from exporter.rules.fields.field import ValueType as T
 End = Callable[[Event, Fd], tuple[bytes, int] | None]
 
 _CONNECT = "PPME_SOCKET_CONNECT_X"
+_TUPLE_CREATORS = frozenset({_CONNECT, "PPME_SOCKET_ACCEPT_5_X", "PPME_SOCKET_ACCEPT4_6_X"})
+"""Calls whose socket is named by their tuple, also where they made none."""
 _SLASHES = re.compile(rb"/{2,}")
 _FILE_LIKE = FILES | {FdType.DIRECTORY}
 
@@ -85,6 +87,8 @@ def _name(event: Event) -> bytes | None:
         return arg_text(event, 1)
     if fd is not None:
         return fd.name
+    if event.type.id in _TUPLE_CREATORS:
+        return arg_text(event, 1)
     path = creator_path(event)
     return b"" if path is None else path[1]
 
@@ -95,6 +99,8 @@ def _raw_name(event: Event) -> bytes | None:
         return None
     if fd is not None:
         return _SLASHES.sub(b"/", fd.name_raw)
+    if event.type.id in _TUPLE_CREATORS:
+        return _SLASHES.sub(b"/", arg_text(event, 1))
     path = creator_path(event)
     return b"" if path is None else _SLASHES.sub(b"/", path[0])
 
@@ -110,8 +116,7 @@ def _directory(event: Event) -> bytes | None:
         return None
     fd = event.fd
     if fd is None:
-        path = creator_path(event)
-        return b"/" if path is None else directory_of(path[1])
+        return directory_of(_name(event) or b"")
     if fd.type not in _FILE_LIKE:
         return None
     return fd.name if fd.type is FdType.DIRECTORY else directory_of(fd.name)
@@ -241,7 +246,7 @@ def _nothing(event: Event) -> None:
 
 def _types(event: Event) -> tuple[bytes, ...] | None:
     thread = event.thread
-    if thread is None:
+    if thread is None or not _is_readable(event):
         return None
     fds = event.host.descriptors(thread).values()
     return tuple(dict.fromkeys(type_name(fd) for fd in fds)) or None
@@ -252,7 +257,9 @@ def _bind_type(arg: Arg) -> Reader:
 
     def reader(event: Event) -> tuple[bytes, ...] | None:
         thread = event.thread
-        fd = None if thread is None else event.host.descriptors(thread).get(number)
+        if thread is None or not _is_readable(event):
+            return None
+        fd = event.host.descriptors(thread).get(number)
         return None if fd is None else (type_name(fd),)
 
     return reader

@@ -613,3 +613,46 @@ def test_parameters_whose_type_depends():
     assert read("evt.buffer", traced) is None
     assert read("evt.arg.data", traced) == b"5"
     assert read("evt.failed", old) in {True, False}
+
+
+def test_absolute_paths_end_unknown_directories_in_a_slash():
+    """Unlike fd.name, evt.abspath puts a slash behind whatever stands for the directory."""
+    unlinked = make_event("unlinkat", params={"res": 0, "dirfd": 77, "name": "a"})
+    handle = {"fd": 4, "mountfd": 3, "path": "/x/./y"}
+
+    assert read("evt.abspath", unlinked) == b"<UNKNOWN>/a"
+    assert read("evt.abspath", make_event("open_by_handle_at", params=handle)) == b"/x/y"
+    assert read("evt.abspath", make_event("open_by_handle_at", params=handle | {"fd": -1})) is None
+    assert read("evt.abspath", make_event("mknodat", params={"dirfd": -100, "path": "a"})) is None
+
+
+def test_errors_count_by_what_failed():
+    """A mapped file's error counts twice; a socket call without an entry is no network error."""
+    mapped = make_event("mmap", params={"res": -12}, fd=Fd(type=FdType.FILE_V2))
+    refused = make_event("connect", params={"res": -111})
+    listened = make_event("listen", params={"res": -9})
+    kinds = ("file", "net", "memory", "other")
+
+    def counts(event):
+        return [read(f"evt.count.error.{kind}", event) for kind in kinds]
+
+    assert counts(mapped) == [1, None, 1, None]
+    assert counts(refused) == [None, 1, None, None]
+    assert counts(listened) == [None, None, None, 1]
+
+
+def test_calls_without_a_socket_are_named_by_their_tuple():
+    """A failed accept and a connect on an unknown descriptor show the tuple's text."""
+    failed = make_event("accept4", params={"fd": -11, "tuple": None})
+
+    assert (read("fd.name", failed), read("fd.directory", failed)) == (b"NULL", b"/")
+    assert read("fd.nameraw", failed) == b"NULL"
+    assert read("fd.typechar", failed) == b"4"
+
+
+def test_types_of_descriptors_belong_to_events_with_one():
+    """fd.types, as all fields of the class, is missing in events without a descriptor."""
+    thread = make_thread("x", fds={3: Fd(type=FdType.FILE_V2)})
+
+    assert read("fd.types", make_event("kill", proc=thread, params={"res": 0})) is None
+    assert read("fd.types[3]", make_event("kill", proc=thread, params={"res": 0})) is None
