@@ -1,5 +1,7 @@
 """Counts of everything that the state room repaired, could not find or gave up, by reason."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 
@@ -38,3 +40,10 @@ class StateCounters(Struct, kw_only=True):
     users_read: int = 0
     users_limited: int = 0
     memory_full: int = 0
+
+    def losses(self) -> Mapping[tuple[str, str], int]:
+        """What rules may miss because it was given up, by ("", reason); the rest was repaired."""
+        return {("", reason): getattr(self, reason) for reason in _LOSSES}
+
+
+_LOSSES = ("handler_errors", "memory_full", "threads_full")

@@ -258,6 +258,23 @@ def test_an_error_at_the_end_keeps_what_came_before(stage):
     assert "not read: 1 event (unknown_type)" in stage.lines
 
 
+def test_what_the_state_gave_up_is_said(stage):
+    """In the summary and on standard error: rules may have missed something by it."""
+    stage.opens("/etc/hosts")
+    make = stage.make
+
+    def full(recording: Recording) -> FakeSource:
+        recording.state.counters.memory_full = 7
+        source: FakeSource = make(recording)
+        return source
+
+    stage.make = full
+    stage.run(has_summary=True)
+
+    assert "not kept: 7 facts (memory_full)" in stage.lines
+    assert "warning: not kept: 7 facts (memory_full)" in stage.said
+
+
 def test_the_summary_is_the_last_line_of_json(stage):
     """One object under the key summary; alerts may be left out."""
     stage.opens("/etc/shadow", "/etc/shadow", "/etc/hosts")

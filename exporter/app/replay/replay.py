@@ -105,6 +105,7 @@ class Replay:
         self._options = options
         self._summary = Summary(clean_value(os.fsencode(options.path)).decode())
         self._interrupts = Interrupts()
+        self._state = State(Host(), keep_fds=True)
         self._loaded: LoadedRules | None = None
         source = options.event_source
         self._filter = None if options.condition is None else EventFilter(options.condition, source)
@@ -154,7 +155,7 @@ class Replay:
             has_alerts=self._config.stdout_output.enabled,
             before_write=console.clear,
         )
-        state = State(Host(), keep_fds=True)
+        state = self._state
         problems = _Problems(console)
         source = make_source(
             options.event_source,
@@ -279,16 +280,20 @@ class Replay:
     def _summary_line(self, source: ReplaySource, end: ReplayEnd, seconds: float) -> bytes:
         summary = self._summary
         summary.events = source.events_seen
-        summary.losses = dict(source.losses())
+        summary.losses = self._losses(source)
         summary.is_complete = end.error is None and not end.is_interrupted
         summary.seconds = seconds
         if self._config.json_output:
             return msgspec.json.encode(summary_json(summary)) + b"\n"
         return summary_text(summary).encode() + b"\n"
 
+    def _losses(self, source: ReplaySource) -> dict[tuple[str, str], int]:
+        """What was not read, and what the state gave up of what was."""
+        return {**source.losses(), **self._state.counters.losses()}
+
     def _say_errors(self, pipeline: Pipeline, source: ReplaySource, console: Console) -> None:
         """What could not be read or handled on the way; the rest went on without it."""
-        for sentence in losses_text(source.losses()):
+        for sentence in losses_text(self._losses(source)):
             console.say(f"warning: {sentence}")
         count = sum(pipeline.errors.values())
         if count and pipeline.last_error is not None:

@@ -17,6 +17,13 @@ from exporter.rules.priority import Priority
 _MAX_PROCESSES = 20
 _GAP = "  "
 _NOT_KNOWN = "<NA>"
+_FATES = {
+    "handler_errors": ("not followed", "event"),
+    "list_entries": ("not kept", "fact"),
+    "memory_full": ("not kept", "fact"),
+    "threads_full": ("not kept", "thread"),
+}
+"""Reason of a loss -> what became of what; for the others an event was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Summary:
     """Counts of one replay.
 
     capture: name of the recording. is_complete: False when it was damaged or interrupted. losses:
-    (event name or "", reason) -> events that could not be read. first_ns, last_ns: times of the
+    (event name or "", reason) -> events and facts that were lost. first_ns, last_ns: times of the
     first and last event that raised an alert, 0 without alerts.
     """
 
@@ -152,7 +159,8 @@ def losses_text(losses: Mapping[tuple[str, str], int]) -> Iterator[str]:
     """One line a reason that has lost something."""
     for (event, reason), count in sorted(losses.items()):
         if count:
-            yield f"not read: {_counted(count, f'{event} event'.strip())} ({reason})"
+            fate, noun = _FATES.get(reason, ("not read", f"{event} event".strip()))
+            yield f"{fate}: {_counted(count, noun)} ({reason})"
 
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:

@@ -1,7 +1,7 @@
 """The summary of a replay: exact counts, greatest first, readable whatever the names are."""
 
 from exporter.alerts.alert import Alert
-from exporter.app.replay.summary import Summary, summary_json, summary_text
+from exporter.app.replay.summary import Summary, losses_text, summary_json, summary_text
 from exporter.rules.priority import Priority
 from tests.factories import NOW_NS, make_event, make_thread
 
@@ -59,6 +59,22 @@ def test_the_text_has_three_tables():
         "     2  7    cat /usr/bin/cat",
         "     1  8    evil\\n /usr/bin/evil\\n",
         "     1  -1   <unknown>",
+    ]
+
+
+def test_each_loss_says_what_became_of_what():
+    """Facts that were not kept and events that were not followed have been read."""
+    losses = {
+        ("", "handler_errors"): 1,
+        ("", "memory_full"): 2,
+        ("", "threads_full"): 0,
+        ("openat", "bad"): 5,
+    }
+
+    assert list(losses_text(losses)) == [
+        "not followed: 1 event (handler_errors)",
+        "not kept: 2 facts (memory_full)",
+        "not read: 5 openat events (bad)",
     ]
 
 
