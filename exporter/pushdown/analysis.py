@@ -36,6 +36,7 @@ from exporter.rules.plan import (
     Plan,
     PlanNode,
     TestNode,
+    bottom_up,
     children_of,
 )
 from exporter.rules.ruleset import Rule, Ruleset
@@ -156,21 +157,10 @@ class _Walker:
         }
 
     def approximate(self, root: int) -> Approximation:
-        """What the kernel can say of a node. Nothing recurses: conditions may be deep."""
+        """What the kernel can say of a node."""
         done = self._done
-        pending = [root]
-        while pending:
-            number = pending[-1]
-            if number in done:
-                pending.pop()
-                continue
-            node = self._nodes[number]
-            missing = [child for child in children_of(node) if child not in done]
-            if missing:
-                pending.extend(missing)
-                continue
-            pending.pop()
-            done[number] = self._combine(node)
+        for number in bottom_up(self._nodes, root, done):
+            done[number] = self._combine(self._nodes[number])
         return done[root]
 
     def _combine(self, node: PlanNode) -> Approximation:

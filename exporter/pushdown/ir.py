@@ -316,8 +316,11 @@ def decide(atom: Atom, seen: Observation) -> bool | None:
         text = atom.fact.read(seen)
         return None if text is None else test_text(atom.match, text, atom.values)
     value = atom.fact.read(seen)
-    if value is None:
-        return None
+    return None if value is None else test_value(atom, value)
+
+
+def test_value(atom: InSet | Below | InNetworks, value: int) -> bool:
+    """Whether the atom holds of a number."""
     match atom:
         case InSet(_, values):
             return value in values

@@ -26,6 +26,7 @@ from exporter.pushdown.ir import (
     Predicate,
     Text,
     TextIs,
+    test_value,
 )
 
 _COSTS = {Group.CALL: 1, Group.TASK: 4, Group.SOCKET: 40, Group.PATH: 60, Group.PATH2: 60}
@@ -119,22 +120,12 @@ def _verdict(known: Literal, other: Literal) -> bool | None:
 def _number_verdict(known: Literal, other: Literal) -> bool | None:
     atom, asked = known.atom, other.atom
     if isinstance(atom, InSet) and known.is_positive and not isinstance(asked, TextIs):
-        verdicts = {_is_in(asked, value) is other.is_positive for value in atom.values}
+        verdicts = {test_value(asked, value) is other.is_positive for value in atom.values}
         return verdicts.pop() if len(verdicts) == 1 else None
     if isinstance(atom, Below) and isinstance(asked, InSet):
         fits = any((value < atom.limit) is known.is_positive for value in asked.values)
         return None if fits else not other.is_positive
     return None
-
-
-def _is_in(atom: InSet | Below | InNetworks, value: int) -> bool:
-    match atom:
-        case InSet(_, values):
-            return value in values
-        case Below(_, limit):
-            return value < limit
-        case InNetworks(_, networks):
-            return any(value & mask == base for base, mask in networks)
 
 
 def any_of(parts: Iterable[Predicate]) -> Predicate:

@@ -5,7 +5,7 @@ test, a negation, or a conjunction or disjunction of earlier nodes. Nothing here
 deep conditions cannot exhaust the stack. Source: rule-language.md sections 3 to 5 and 10.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,19 +121,8 @@ class Plan:
         return [self._specialise(root, done) for root in roots]
 
     def _specialise(self, root: int, done: dict[int, int]) -> int:
-        pending = [root]
-        while pending:
-            number = pending[-1]
-            if number in done:
-                pending.pop()
-                continue
-            node = self.nodes[number]
-            missing = [child for child in children_of(node) if child not in done]
-            if missing:
-                pending.extend(missing)
-                continue
-            pending.pop()
-            match node:
+        for number in bottom_up(self.nodes, root, done):
+            match self.nodes[number]:
                 case NotNode(child):
                     done[number] = self.add_not(done[child])
                 case AllNode(children):
@@ -154,6 +143,26 @@ def children_of(node: PlanNode) -> tuple[int, ...]:
             return children
         case _:
             return ()
+
+
+def bottom_up(nodes: Sequence[PlanNode], root: int, done: Container[int]) -> Iterator[int]:
+    """Numbers of the nodes from a root down that are not done yet, each after those below it.
+
+    The caller has each of them in `done` before it asks for the next. Nothing recurses: conditions
+    may be deep.
+    """
+    pending = [root]
+    while pending:
+        number = pending[-1]
+        if number in done:
+            pending.pop()
+            continue
+        missing = [child for child in children_of(nodes[number]) if child not in done]
+        if missing:
+            pending.extend(missing)
+            continue
+        pending.pop()
+        yield number
 
 
 def _fold_ast(condition: Node, leaf: Callable[[Check | Exists], int], plan: Plan) -> int:

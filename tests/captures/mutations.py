@@ -16,18 +16,16 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 from exporter.errors import CaptureError
-from exporter.events.host import Host
 from exporter.rules.engine import Engine
 from exporter.rules.fields.catalogue import fields_of
 from exporter.rules.format import OutputFormat, compile_format
 from exporter.rules.loader import RulesSource, load_rules
-from exporter.sources.capture.source import CaptureSource
 from exporter.state.state import State
 from tests.captures.everything import everything
+from tests.captures.replayed import captured
 from tests.captures.samples import sample_captures
 
 RULES = Path(__file__).parents[2] / "exporter" / "ruleset" / "lanner_rules.yaml"
@@ -137,16 +135,7 @@ class WholePath:
 
     def run(self, data: bytes, needed: frozenset[int] | None = None) -> str:
         """Read one capture; the kind of error that it ended with, "" for none."""
-        host = Host()
-        state = State(host, keep_fds=True)
-        source = CaptureSource(
-            BytesIO(data),
-            host,
-            name="x",
-            on_imported=state.imported,
-            on_reset=state.reset,
-            needed=needed,
-        )
+        state, source = captured(data, needed)
         try:
             source.open()
         except CaptureError as error:

@@ -29,23 +29,30 @@ class Replayed:
         return [event for event in self.events if not event.is_hidden]
 
 
+def captured(
+    data: bytes, needed: frozenset[int] | None = None, *, name: str = "test.scap"
+) -> tuple[State, CaptureSource]:
+    """A capture, not opened yet, and the state that it fills."""
+    state = State(Host(), keep_fds=True)
+    source = CaptureSource(
+        BytesIO(data),
+        state.host,
+        name=name,
+        on_imported=state.imported,
+        on_reset=state.reset,
+        needed=needed,
+    )
+    return state, source
+
+
 def replay(
     capture: Capture | bytes, *, packed: bool = False, needed: frozenset[int] | None = None
 ) -> Replayed:
     """Read a capture through the state to its end. Raises CaptureError if it cannot be opened."""
     data = capture if isinstance(capture, bytes) else capture.data(packed=packed)
-    host = Host()
-    state = State(host, keep_fds=True)
-    source = CaptureSource(
-        BytesIO(data),
-        host,
-        name="test.scap",
-        on_imported=state.imported,
-        on_reset=state.reset,
-        needed=needed,
-    )
+    state, source = captured(data, needed)
     source.open()
-    done = Replayed(host, source)
+    done = Replayed(state.host, source)
     while not source.is_ended:
         for event in source.poll(0):
             state.before(event)

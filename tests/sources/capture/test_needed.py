@@ -1,7 +1,6 @@
 """Leaving out what nobody needs shows nowhere."""
 
 import random
-from io import BytesIO
 from typing import Any
 
 import pytest
@@ -9,18 +8,16 @@ import pytest
 from exporter.errors import CaptureError
 from exporter.events.facts import Fact
 from exporter.events.fd import Fd, FdType
-from exporter.events.host import Host
 from exporter.events.table import event_type, load_event_table
 from exporter.rules.dns import RESOLVER
 from exporter.rules.facts import facts_in, fields_with_facts
 from exporter.rules.fields.catalogue import fields_of
 from exporter.rules.format import compile_format
-from exporter.sources.capture.source import CaptureSource
 from exporter.state.state import State
 from tests.bench.replay_load import Load
 from tests.captures.everything import everything
 from tests.captures.mutations import mutate
-from tests.captures.replayed import replay
+from tests.captures.replayed import captured, replay
 from tests.captures.samples import sample_captures
 from tests.captures.writer import Capture, Process
 from tests.factories import make_event, make_thread
@@ -44,16 +41,7 @@ def shown(
 ) -> tuple[list[tuple[int, str]], str, int, int]:
     """Every field of every visible event of these types, the error, the last number, events."""
     output = compile_format("*" + " | ".join(f"%{name}" for name in names), "syscall")
-    host = Host()
-    state = State(host, keep_fds=True)
-    source = CaptureSource(
-        BytesIO(data),
-        host,
-        name="x",
-        on_imported=state.imported,
-        on_reset=state.reset,
-        needed=needed,
-    )
+    state, source = captured(data, needed)
     try:
         source.open()
     except CaptureError as error:
