@@ -59,7 +59,23 @@ class Server:
             self.process.wait()
 
 
-class Prometheus(Server):
+class ConfiguredPrometheus(Server):
+    """Prometheus with a configuration of its own and an empty store."""
+
+    def __init__(self, directory: Path, config: Mapping[str, Any], *options: str) -> None:
+        file = directory / "prometheus.yaml"
+        file.write_text(yaml.safe_dump(config))
+        super().__init__(
+            "prometheus",
+            directory,
+            free_port(),
+            f"--config.file={file}",
+            f"--storage.tsdb.path={directory / 'tsdb'}",
+            *options,
+        )
+
+
+class Prometheus(ConfiguredPrometheus):
     """Prometheus with our rules files.
 
     targets: job -> addresses. interval: of scrapes and evaluations. instances: address -> what it
@@ -94,15 +110,7 @@ class Prometheus(Server):
                 for job, addresses in targets.items()
             ],
         }
-        file = directory / "prometheus.yaml"
-        file.write_text(yaml.safe_dump(config))
-        super().__init__(
-            "prometheus",
-            directory,
-            free_port(),
-            f"--config.file={file}",
-            f"--storage.tsdb.path={directory / 'tsdb'}",
-        )
+        super().__init__(directory, config)
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
         """The samples of an instant query. Raises AssertionError with Prometheus' own words."""

@@ -7,15 +7,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter.alerts.counters import AlertCounters, CounterOptions
 from exporter.metrics import families
 from exporter.metrics.compat import export_falco, export_falcosidekick
 from tests.alerts.conftest import make_alert
 from tests.alerts.test_counters import RULE, make_rule
-from tests.integration.live import free_port, wait_until
-from tests.integration.monitoring import Server
+from tests.integration.live import wait_until
+from tests.integration.monitoring import ConfiguredPrometheus
 from tests.server.certificates import Authority
 from tests.server.conftest import LoopThread
 from tests.server.web import Web, hashed
@@ -53,7 +52,7 @@ FOREIGN_QUERIES = (
 )
 
 
-class ScrapingPrometheus(Server):
+class ScrapingPrometheus(ConfiguredPrometheus):
     """Prometheus that scrapes one target over TLS, with a password."""
 
     def __init__(self, directory: Path, target_port: int, authority: Authority, features: str):
@@ -69,16 +68,7 @@ class ScrapingPrometheus(Server):
                 }
             ],
         }
-        file = directory / "prometheus.yaml"
-        file.write_text(yaml.safe_dump(config))
-        super().__init__(
-            "prometheus",
-            directory,
-            free_port(),
-            f"--config.file={file}",
-            f"--storage.tsdb.path={directory / 'tsdb'}",
-            f"--enable-feature={features}",
-        )
+        super().__init__(directory, config, f"--enable-feature={features}")
 
     def get(self, path: str, **parameters: str):
         """The data of an answer of the API."""
