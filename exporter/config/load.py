@@ -21,6 +21,8 @@ _EXPECTED = {
     "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
     "dict_type": "expected keys and values",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
     "int_from_float": "expected a whole number",
     "int_parsing": "expected a whole number",
     "int_type": "expected a whole number",
@@ -29,6 +31,7 @@ _EXPECTED = {
     "string_type": "expected text",
     "tuple_type": "expected a list",
 }
+_QUOTES = "write numbers that are text in quotes"
 _SHOWN = 40
 _T = TypeVar("_T")
 
@@ -105,6 +108,10 @@ def _config_error(document: Document, detail: ErrorDetails) -> ConfigError:
         message, hint = f"{_dotted(path)}: {_problem(detail)}", None
         code, spans = "C011", document.spans
     option = _option_for(document, path)
+    if _is_secret(path):
+        # The word of somebody who forgot the quotes must not stand in a log.
+        message, hint = f"{_dotted(path)}: expected text; what was found is not shown", _QUOTES
+        option = None if option is None else option.partition("=")[0]
     if option is not None:
         return ConfigError(f"{option}: {message}", code=code, hint=hint)
     return ConfigError(message, code=code, span=_nearest(spans, path), hint=hint)
@@ -160,6 +167,17 @@ def _unknown_key(path: Path, name: str) -> tuple[str, str | None]:
 
 def _keys_at(path: Path) -> list[str]:
     """Keys of the section at a path; empty where the schema has none."""
+    section = _section_at(path)
+    return [] if section is None else list(section.model_fields)
+
+
+def _is_secret(path: Path) -> bool:
+    section = _section_at(path[:-1])
+    field = section.model_fields.get(str(path[-1])) if path and section is not None else None
+    return field is not None and field.annotation is pydantic.SecretStr
+
+
+def _section_at(path: Path) -> type[pydantic.BaseModel] | None:
     section: type[pydantic.BaseModel] = Config
     for part in path:
         if isinstance(part, int):
@@ -168,9 +186,9 @@ def _keys_at(path: Path) -> list[str]:
         inner = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
         models = [m for m in inner if isinstance(m, type) and issubclass(m, pydantic.BaseModel)]
         if not models:
-            return []
+            return None
         section = models[0]
-    return list(section.model_fields)
+    return section
 
 
 def _nearest(places: Mapping[Path, _T], path: Path) -> _T | None:

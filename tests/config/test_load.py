@@ -65,6 +65,22 @@ def test_what_is_no_option_is_refused(option: str) -> None:
     assert f'option "{option}"' in str(caught.value)
 
 
+def test_a_wrong_secret_is_not_shown(tmp_path) -> None:
+    """Neither from a file nor from an option: errors end in logs."""
+    file = tmp_path / "lanner.yaml"
+    file.write_text("http:\n  bearer_token: 123456\n")
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(file, ["k8s_audit.token=[hidden]"])
+    lines = str(caught.value).splitlines()
+
+    words = "expected text; what was found is not shown"
+    hint = "  hint: write numbers that are text in quotes"
+    assert lines == [
+        f"{file}:2:17: error C011: http.bearer_token: {words}", hint,
+        f"error C011: -o k8s_audit.token: k8s_audit.token: {words}", hint,
+    ]  # fmt: skip
+
+
 def test_flags_win_over_options_win_over_the_file(tmp_path) -> None:
     """The nearer to the command, the stronger."""
     file = tmp_path / "lanner.yaml"
