@@ -18,7 +18,8 @@ from exporter.metrics import families
 from exporter.metrics.instruments import LabelValues, Reading
 from exporter.metrics.registry import Registry
 from exporter.sources.runtimes.engine import Engine, EngineError
-from exporter.sources.runtimes.watch import Place, RuntimeWatch
+from exporter.sources.runtimes.follower import Place
+from exporter.sources.runtimes.watch import RuntimeWatch
 from exporter.state.lookups import Lookups
 
 _MAX_LINKS = 32

@@ -8,22 +8,18 @@ Source: spec/state-tracking.md section 10.1.
 
 import asyncio
 import contextlib
-import os
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
-
-from msgspec import Struct
 
 from exporter.events.container import Container
 from exporter.sources.runtimes.engine import (
     SHORT_ID,
     ChangeKind,
-    Engine,
     EngineError,
     EventsUnsupportedError,
 )
+from exporter.sources.runtimes.follower import Follower, Place, WatchOptions
 from exporter.sources.runtimes.pod_facts import merged
 
 
@@ -43,91 +39,11 @@ class Receiver(Protocol):
         """Whether there is any engine to ask."""
 
 
-class WatchOptions(Struct, frozen=True, kw_only=True):
-    """Times, in seconds. retry, patience: how often and how long an unknown id is asked for.
-
-    answer: how long one answer may take. reconcile: between two listings of an engine that tells no
-    changes. look: between two looks for new sockets. backoff: first and longest wait before an
-    engine is tried again.
-    """
-
-    retry: float = 0.03
-    patience: float = 0.15
-    answer: float = 2.0
-    reconcile: float = 60.0
-    look: float = 30.0
-    backoff: tuple[float, float] = (0.5, 30.0)
-
-
-class Place(Struct, frozen=True):
-    """Where an engine listens, or may one day.
-
-    make: its client; called once it is needed. is_file: whether `socket` is a path that has to
-    exist, else a URL.
-    """
-
-    name: str
-    socket: str
-    make: Callable[[], Engine]
-    is_file: bool = True
-
-    def exists(self) -> bool:
-        """Whether it is worth a try; one name in a directory, no slower than connecting."""
-        # Not Path.exists(), which raises where we may not look.
-        return not self.is_file or os.path.exists(self.socket)  # noqa: PTH110
-
-
-_CONCURRENT = 16
-"""Questions to one engine at a time."""
-
 _MAX_ENDED = 1024
+_MAX_LATE = 1024
+"""Containers of one engine that are asked for again at a time; more stay unknown."""
+
 _POD_UID = b"io.kubernetes.pod.uid"
-
-
-class _Follower:
-    """One engine and what is known through it."""
-
-    def __init__(self, place: Place, options: WatchOptions) -> None:
-        self.place = place
-        self.known: dict[str, Container] = {}
-        """Full id -> facts, of the containers that this engine told."""
-        self.ended: OrderedDict[str, None] = OrderedDict()
-        """The newest that ended; ids are never used again."""
-        self.is_up = False
-        self.was_up = False
-        self.tried = asyncio.Event()
-        """Set once its first listing has ended, one way or the other."""
-        self._engine: Engine | None = None
-        self._making = asyncio.Lock()
-        self._slots = asyncio.Semaphore(_CONCURRENT)
-        self._options = options
-
-    async def engine(self) -> Engine:
-        """The client; its libraries are loaded by the first engine that is really there."""
-        # Listing and following begin at the same time: both wait for the one client.
-        async with self._making:
-            if self._engine is None:
-                self._engine = await asyncio.to_thread(self.place.make)
-            return self._engine
-
-    def pod(self, uid: bytes) -> Container | None:
-        """What the engine knows of a pod."""
-        return None if self._engine is None else self._engine.pod(uid)
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        if self._engine is not None:
-            await self._engine.close()
-
-    async def fetch(self, container: str) -> Container | None:
-        """Ask for one container, within the time an answer may take."""
-        engine = await self.engine()
-        try:
-            async with self._slots, asyncio.timeout(self._options.answer):
-                return await engine.fetch(container)
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
-            # Valid JSON or protobuf of another shape than ever seen: this answer is lost, no more.
-            raise EngineError(f"{self.place.socket} gave an odd answer: {error!r}") from error
 
 
 class RuntimeWatch:
@@ -146,7 +62,7 @@ class RuntimeWatch:
     ) -> None:
         self._options = options or WatchOptions()
         self._find = find
-        self._followers: dict[tuple[str, str], _Follower] = {}
+        self._followers: dict[tuple[str, str], Follower] = {}
         self._receiver = receiver
         self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
@@ -170,7 +86,7 @@ class RuntimeWatch:
                     for place in await asyncio.to_thread(self._find):
                         key = (place.name, place.socket)
                         if key not in self._followers:
-                            follower = self._followers[key] = _Follower(place, self._options)
+                            follower = self._followers[key] = Follower(place, self._options)
                             group.create_task(self._keep(follower), name=f"runtime-{place.name}")
                     self._has_looked.set()
                     await asyncio.sleep(self._options.look)
@@ -191,7 +107,7 @@ class RuntimeWatch:
 
     # One engine, for as long as Lanner runs
 
-    async def _keep(self, follower: _Follower) -> None:
+    async def _keep(self, follower: Follower) -> None:
         first, longest = self._options.backoff
         pause = first
         while True:
@@ -209,7 +125,7 @@ class RuntimeWatch:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
             pause = min(pause * 2, longest)
 
-    async def _follow(self, follower: _Follower) -> None:
+    async def _follow(self, follower: Follower) -> None:
         """List, then follow changes; returns only by an error."""
         if not follower.place.exists():
             raise EngineError(f"{follower.place.socket} does not exist")
@@ -229,29 +145,54 @@ class RuntimeWatch:
             with contextlib.suppress(asyncio.CancelledError, EngineError):
                 await changes
 
-    async def _list(self, follower: _Follower) -> None:
+    async def _list(self, follower: Follower) -> None:
         listed = set(await (await follower.engine()).list_ids())
         for container in follower.known.keys() - listed:
             self._forget(follower, container)
         await self._learn(follower, sorted(listed - follower.known.keys()))
 
-    async def _learn(self, follower: _Follower, containers: Iterable[str]) -> None:
+    async def _learn(self, follower: Follower, containers: Iterable[str]) -> None:
         """Fetch many; one that ends meanwhile, or cannot be told, is no failure of the engine."""
 
         async def learn(container: str) -> None:
-            with contextlib.suppress(EngineError, TimeoutError):
-                self._told(follower, await follower.fetch(container))
+            try:
+                self._told(follower, await follower.fetch_anew(container))
+            except (EngineError, TimeoutError) as error:
+                if _is_late(error):
+                    self._learn_later(follower, container)
 
         await asyncio.gather(*map(learn, containers))
 
-    async def _changes(self, follower: _Follower) -> None:
+    def _learn_later(self, follower: Follower, container: str) -> None:
+        """Ask again, in the background, for what an engine did not answer in time."""
+        name = container[:SHORT_ID]
+        if name not in follower.late and len(follower.late) < _MAX_LATE:
+            follower.late.add(name)
+            self._spawn(self._ask_later(follower, container))
+
+    async def _ask_later(self, follower: Follower, container: str) -> None:
+        try:
+            for pause in self._options.later:
+                await asyncio.sleep(pause)
+                if not follower.is_up:
+                    return  # The next listing brings it.
+                try:
+                    self._told(follower, await follower.fetch(container))
+                except (EngineError, TimeoutError) as error:
+                    if _is_late(error):
+                        continue
+                return
+        finally:
+            follower.late.discard(container[:SHORT_ID])
+
+    async def _changes(self, follower: Follower) -> None:
         async for change in (await follower.engine()).changes():
             if change.kind is ChangeKind.WENT:
                 self._forget(follower, change.id)
             else:
                 self._spawn(self._learn(follower, [change.id]))
 
-    def _told(self, follower: _Follower, container: Container | None) -> None:
+    def _told(self, follower: Follower, container: Container | None) -> None:
         if container is None:
             return
         full_id = container.full_id.decode("ascii", "replace")
@@ -278,7 +219,7 @@ class RuntimeWatch:
                 combined = merged(combined, pod)
         return combined
 
-    def _forget(self, follower: _Follower, container: str) -> None:
+    def _forget(self, follower: Follower, container: str) -> None:
         follower.known.pop(container, None)
         follower.ended[container] = None
         if len(follower.ended) > _MAX_ENDED:
@@ -289,7 +230,7 @@ class RuntimeWatch:
         else:
             self._receiver.told(rest)
 
-    def _set_up(self, follower: _Follower, *, is_up: bool) -> None:
+    def _set_up(self, follower: Follower, *, is_up: bool) -> None:
         follower.is_up = is_up
         follower.was_up |= is_up
         self._receiver.connected(is_any=any(f.is_up for f in self._followers.values()))
@@ -313,6 +254,9 @@ class RuntimeWatch:
                 return
             if loop.time() + self._options.retry > end:
                 self._receiver.missed(container, reason)
+                if reason == "timeout":
+                    for follower in self._followers.values():
+                        self._learn_later(follower, name)
                 return
             await asyncio.sleep(self._options.retry)
 
@@ -346,10 +290,15 @@ class RuntimeWatch:
             if isinstance(answer, Container):
                 self._told(follower, answer)
                 is_found = True
-            elif isinstance(answer, TimeoutError) or getattr(answer, "code", "") == "E_TIMEOUT":
+            elif _is_late(answer):
                 reason = "timeout"
             elif isinstance(answer, EngineError) and reason != "timeout":
                 reason = "error"
             elif isinstance(answer, BaseException) and not isinstance(answer, EngineError):
                 raise answer
         return "" if is_found else reason
+
+
+def _is_late(answer: object) -> bool:
+    """Whether it says that there was no answer in time."""
+    return isinstance(answer, TimeoutError) or getattr(answer, "code", "") == "E_TIMEOUT"

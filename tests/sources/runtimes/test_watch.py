@@ -15,7 +15,8 @@ from exporter.sources.runtimes.engine import (
     EngineError,
     EventsUnsupportedError,
 )
-from exporter.sources.runtimes.watch import Place, RuntimeWatch, WatchOptions
+from exporter.sources.runtimes.follower import Place, WatchOptions
+from exporter.sources.runtimes.watch import RuntimeWatch
 
 QUICK = WatchOptions(
     retry=0.001, patience=0.003, answer=0.2, reconcile=0.01, look=0.01, backoff=(0.001, 0.002)
@@ -245,6 +246,48 @@ def test_an_answer_that_does_not_come_is_a_timeout(socket):
             watch.want(short(7))
             await until(lambda: told.misses)
             assert told.misses == [(short(7), "timeout")]
+
+    asyncio.run(check())
+
+
+def test_what_was_not_answered_in_time_is_asked_for_again(socket):
+    """Alerts wait no longer, but the container is known once the engine has the time."""
+
+    async def check() -> None:
+        engine = FakeEngine(socket)
+        quick = WatchOptions(retry=0.001, patience=0.0, answer=0.01, later=(0.001, *[0.01] * 1000))
+        async with watching(engine, options=quick) as (watch, told):
+            await until(watch.engines_up)
+            engine.containers = {7, 8}
+            engine.gate.clear()
+            watch.want(short(7))
+            engine.events.put_nowait(Change(ChangeKind.CAME, full(8)))
+            await until(lambda: len(engine.asked) > 4)
+            assert told.misses == [(short(7), "timeout")]
+            engine.gate.set()
+            await until(lambda: told.known == {short(7), short(8)})
+
+    asyncio.run(check())
+
+
+def test_who_asks_at_the_same_time_shares_the_answer(socket):
+    """One question a container at a time; what changes meanwhile is asked for once more."""
+
+    async def check() -> None:
+        engine = FakeEngine(socket)
+        async with watching(engine, options=WatchOptions(answer=60)) as (watch, told):
+            await until(watch.engines_up)
+            engine.containers = {7}
+            engine.gate.clear()
+            for _ in range(5):
+                watch.want(short(7))
+            await until(lambda: engine.asked)
+            for _ in range(2):
+                engine.events.put_nowait(Change(ChangeKind.CAME, full(7)))
+            await until(engine.events.empty)
+            engine.gate.set()
+            await until(lambda: len(told.news) == 7)
+            assert len(engine.asked) == 2
 
     asyncio.run(check())
 
