@@ -11,8 +11,12 @@ _MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 
 
 def is_mapped(address: bytes) -> bool:
-    """Whether a 16-byte address is an IPv4 address in IPv6 form (::ffff:a.b.c.d)."""
-    return address[:12] == _MAPPED_PREFIX and len(address) == 16
+    """Whether a 16-byte address is an IPv4 address in IPv6 form: ::ffff:a.b.c.d, or all zeros.
+
+    The address of zeros counts as 0.0.0.0, as in the reference engine: a socket bound to it serves
+    both families.
+    """
+    return len(address) == 16 and (address[:12] == _MAPPED_PREFIX or not any(address))
 
 
 def unmap(address: bytes) -> bytes:

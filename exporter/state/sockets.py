@@ -185,7 +185,6 @@ def on_connect(tables: Tables, event: Event) -> None:
     if value is None or not value.is_valid:
         if entered is not None:
             _connect_to(fd, entered.named_param("addr"))
-        _become_client(fd)
         return
     if value.family not in {AF_UNIX, AF_INET, AF_INET6}:
         return
@@ -219,13 +218,16 @@ def _trusted_tuple(event: Event, entered: Event | None, value: SocketTuple) -> S
 
 
 def _connect_to(fd: Fd, address: SocketAddress | None) -> None:
+    """Take over the address given at entry, which says nothing of the local end: no role, no name.
+
+    A unix path is a whole name.
+    """
     if address is None or not address.is_valid:
         return
     if address.family in {AF_INET, AF_INET6}:
         fd.dip, fd.dport = unmap(address.address), address.port
         fd.type = FdType.IPV4 if len(fd.dip) == 4 else FdType.IPV6
         fd.sip = fd.sip if len(fd.sip) == len(fd.dip) else bytes(len(fd.dip))
-        rename(fd)
     elif address.family == AF_UNIX:
         fd.name = address.path
 

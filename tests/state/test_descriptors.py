@@ -389,3 +389,22 @@ def test_a_failed_pidfd_shows_its_error_as_number(process):
     event = process("pidfd_open", 10, fd=-3, pid=5, flags=0)
 
     assert (event.fd_num, event.fd.type, event.fd.name) == (-3, FdType.UNKNOWN, b"")
+
+
+def test_the_address_of_zeros_counts_as_mapped(process):
+    """A socket bound to [::] is an IPv4 server of 0.0.0.0; its name stays as it was given."""
+    process("socket", 10, fd=3, domain=10, **TCP)
+    event = process("bind", 10, res=0, fd=3, addr=SocketAddress(10, bytes(16), 8080))
+
+    assert (event.fd.type, event.fd.dip) == (FdType.IPV4_LISTEN, bytes(4))
+    assert event.fd.name == b":::8080"
+
+
+def test_an_address_at_entry_alone_makes_no_client(process):
+    """A connect whose addresses the kernel did not tell knows where it goes, but no local end."""
+    process("socket", 10, fd=3, domain=2, **TCP)
+    process("PPME_SOCKET_CONNECT_E", 10, fd=3, addr=SocketAddress(2, B, 80))
+    event = process("connect", 10, res=0, fd=3, tuple=None)
+
+    assert (event.fd.dip, event.fd.dport, event.fd.is_connected) == (B, 80, True)
+    assert (event.fd.role, event.fd.name) == (Role.NONE, b"")
