@@ -26,13 +26,14 @@ test: setup-dev ## unit tests, then integration tests on the real kernel and run
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: setup-dev ## ruff, mypy, import layers, docstrings, spelling, generated files
+lint: setup-dev ## ruff, mypy, import layers, docstrings, spelling, changelog, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet exporter
 	$(BIN)/codespell --toml pyproject.toml exporter bpf proto tests docs *.md
+	$(BIN)/towncrier build --draft --version next > /dev/null
 	@.ci/generate --check
 
 .PHONY: fix
