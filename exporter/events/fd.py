@@ -68,7 +68,6 @@ class Fd(Struct, kw_only=True):
     openflags: int = 0
     dev: int = 0
     ino: int = 0
-    mount_id: int = 0
     l4: L4Proto = L4Proto.UNKNOWN
     sip: bytes = b""
     dip: bytes = b""

@@ -359,11 +359,6 @@ def _open_translator(machine: str, *, has_access_mode: bool) -> Translator:
     return translate
 
 
-def open_flags(native: int, machine: str = "") -> int:
-    """Open flags of an existing descriptor, kernel's to PPM, access mode included."""
-    return _open_translator(machine, has_access_mode=True)(native)
-
-
 _NAMESPACE_EVENTS = frozenset({"setns", "unshare"})
 _OPEN_EVENTS = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
 _PERMISSION_BITS = 0o7777

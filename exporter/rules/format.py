@@ -4,7 +4,6 @@ Gives the text of alerts and the typed values of their JSON form.
 Source: rule-language.md section 18.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
@@ -254,11 +253,6 @@ def split_template(template: str, source: str) -> Iterator[str | Token]:
             raise
         yield token
         index = token.end
-
-
-def escape_line(text: str) -> str:
-    """A finished line as text outputs print it: escaped like a JSON string without its quotes."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _constant(value: Any) -> Reader:

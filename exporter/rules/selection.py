@@ -7,7 +7,6 @@ turns on although its file (or an earlier entry) had it off goes to the end of t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.errors import ConfigError
 from exporter.rules.ruleset import Rule
 
 
@@ -45,18 +44,6 @@ def matches_wildcard(pattern: str, text: str) -> bool:
             return False
         start = found + len(part)
     return not last or start == len(text)
-
-
-def parse_selection(text: str) -> Selection:
-    """An entry in its command-line form: `disable.rule=X`, `enable.tag=Y`. Raises ConfigError."""
-    key, equals, value = text.partition("=")
-    verb, _, kind = key.strip().partition(".")
-    if not equals or verb not in {"enable", "disable"} or kind not in {"rule", "tag"} or not value:
-        raise ConfigError(
-            f"cannot read the rule selection {text!r}",
-            hint="expected enable.rule=NAME, enable.tag=TAG, disable.rule=NAME or disable.tag=TAG",
-        )
-    return Selection(verb == "enable", **{kind: value})
 
 
 def select(rules: Sequence[Rule], selections: Iterable[Selection]) -> tuple[Rule, ...]:

@@ -18,7 +18,6 @@ _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
     b"content-type: text/plain\r\ncontent-length: 21\r\n\r\ntoo many connections\n"
 )
-_WAITING = (h11.SEND_BODY,)
 
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,6 @@ from starlette.routing import Route
 from exporter.errors import ServerError
 from exporter.metrics.instruments import ScalarFamily
 
-DEFAULT_MAX_BATCH_BYTES = 12 << 20
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _BODY_SECONDS = 30.0
 """How long a body may take to arrive; the API server itself gives up after 30 s."""

@@ -163,10 +163,6 @@ class Procfs:
                 return -1 if soft == b"unlimited" else int(soft)
         return -1
 
-    def read_comm(self, tid: int) -> bytes:
-        """Name of a thread; empty when it is gone."""
-        return _read_optional(f"{self.root}/{tid}/comm").rstrip(b"\n")
-
     def is_alive(self, tid: int) -> bool:
         """Whether the thread still exists."""
         return os.path.exists(f"{self.root}/{tid}")

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.events.container import Container
 from exporter.events.fd import Fd, FdType, Role
-from exporter.rules.format import FormatError, compile_format, escape_line
+from exporter.rules.format import FormatError, compile_format
 from tests.factories import NOW_NS, make_event, make_thread
 
 
@@ -185,11 +185,6 @@ def test_bytes_that_are_no_utf8_become_replacement_characters():
     event = make_event("openat", fd_name=b"/tmp/\xff\xfe")
 
     assert text("*%fd.name", event) == "/tmp/\ufffd\ufffd"
-
-
-def test_lines_are_escaped_like_json_strings():
-    """Quotes, backslashes and control characters are escaped; other letters are kept."""
-    assert escape_line('a"b\\c\n\t\x1bé') == r"a\"b\\c\n\t\u001bé"
 
 
 def test_audit_events_render():

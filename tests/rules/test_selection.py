@@ -2,11 +2,10 @@
 
 import pytest
 
-from exporter.errors import ConfigError
 from exporter.rules.parser import parse_condition
 from exporter.rules.priority import Priority
 from exporter.rules.ruleset import Rule
-from exporter.rules.selection import Selection, matches_wildcard, parse_selection, select
+from exporter.rules.selection import Selection, matches_wildcard, select
 
 
 def make_rule(index, name, tags=(), *, is_enabled=True):
@@ -79,19 +78,3 @@ def test_selections_apply_in_order(selections, names):
 
     assert names == [rule.name for rule in chosen if rule.is_enabled]
     assert [rule.index for rule in chosen] == [0, 1, 2]
-
-
-@pytest.mark.parametrize("enable", [True, False])
-@pytest.mark.parametrize("kind", ["rule", "tag"])
-def test_the_command_line_form(enable, kind):
-    """`disable.rule=X` and its siblings are read; the value may hold anything."""
-    text = f"{'enable' if enable else 'disable'}.{kind}=a = *b*"
-
-    assert Selection(enable, **{kind: "a = *b*"}) == parse_selection(text)
-
-
-@pytest.mark.parametrize("text", ["", "disable", "disable.rule", "off.rule=x", "enable.name=x"])
-def test_other_forms_are_refused(text):
-    """Anything else is a ConfigError that says what was expected."""
-    with pytest.raises(ConfigError, match="cannot read the rule selection"):
-        parse_selection(text)

@@ -110,13 +110,6 @@ class Mapping(Node):
                 return value
         return None
 
-    def find_key(self, key: str) -> Node | None:
-        """The node of the key itself."""
-        for name, _ in self.pairs:
-            if isinstance(name, Scalar) and name.text == key:
-                return name
-        return None
-
 
 def is_null(node: Node | None) -> bool:
     """Whether the key was given with nothing behind it."""

@@ -25,7 +25,6 @@ _ACCESS = 3
 _MAX_PORT = 0xFFFF
 _OPEN_TABLE = "file_flags"
 _OPEN_CALLS = frozenset({"open", "openat", "openat2"})
-ADDRESS_TYPES = frozenset({"SOCKADDR", "SOCKTUPLE"})
 
 
 @cache

@@ -105,7 +105,7 @@ def test_places_count_from_zero():
     assert isinstance(item, Mapping)
     condition = item.find("c")
     flow = item.find("f")
-    key = item.find_key("f")
+    key = item.pairs[-1][0]
     assert isinstance(condition, Scalar)
     assert isinstance(flow, Sequence)
     assert isinstance(key, Scalar)
