@@ -12,7 +12,7 @@ from typing import cast
 
 from exporter.alerts.hold import AlertHold
 from exporter.app.logs import Logger
-from exporter.config.schema import ContainersSection
+from exporter.config.containers import ContainersSection
 from exporter.errors import ConfigError
 from exporter.metrics import families
 from exporter.metrics.instruments import LabelValues, Reading

@@ -14,7 +14,8 @@ import yaml
 from pydantic_core import ErrorDetails
 
 from exporter.config.document import Document, Path, apply_option, read_document, set_option
-from exporter.config.schema import FOREIGN_KEYS, Config
+from exporter.config.foreign import FOREIGN_KEYS
+from exporter.config.schema import Config
 from exporter.errors import ConfigError
 
 _EXPECTED = {

@@ -1,7 +1,7 @@
 """The schema of lanner.yaml: every key with its type, default and meaning.
 
 Keys of falco.yaml are accepted where they mean the same (source: spec/rule-language.md section 21,
-spec/peers.md 1d); `FOREIGN_KEYS` says for the others what to write instead.
+spec/peers.md 1d); `foreign.py` says for the others what to write instead.
 """
 
 import re
@@ -9,59 +9,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )
 
+from exporter.config.containers import ContainersSection
+from exporter.config.section import Section
 from exporter.config.units import Duration, Size
 from exporter.metrics.families import FAMILIES
 from exporter.rules.priority import Priority
-
-FOREIGN_KEYS = {
-    "base_syscalls": "the probe attaches what rules and state need",
-    "buffered_outputs": "alerts are always written at once",
-    "capture": "this version records no captures",
-    "config_files": "this version reads one file, given by -c",
-    "engine": "the probe needs no choice of engine; its settings are under probe",
-    "falco_libs": "the state sizes itself",
-    "file_output": "this version writes to stdout_output and gRPC only",
-    "grpc.bind_address": "write grpc.socket for a Unix socket, grpc.listen for TCP",
-    "grpc.enabled": "grpc.socket and grpc.listen turn the stream on and off",
-    "grpc.threadiness": "one event loop serves all clients",
-    "grpc_output": "grpc.socket and grpc.listen turn the stream on and off",
-    "http_output": "this version writes to stdout_output and gRPC only",
-    "libs_logger": "log_level covers all of Lanner",
-    "log_stderr": "the log is always on standard error",
-    "log_syslog": "the log is always on standard error",
-    "load_plugins": "container facts are built in; plugins are not loaded",
-    "metrics.enabled": "metrics are always on, at /metrics of http.listen",
-    "metrics.interval": "metrics are read by scrapes, when they come",
-    "metrics.output_file": "metrics are served at /metrics of http.listen only",
-    "metrics.output_rule": "metrics are served at /metrics of http.listen only",
-    "metrics.rules_counters_enabled": "always on; under Falco's names with metrics.compat: [falco]",
-    "metrics.resource_utilization_enabled": "always on, as process_*",
-    "metrics.state_counters_enabled": "always on, as lanner_state_*",
-    "metrics.kernel_event_counters_enabled": "always on, as lanner_events_*",
-    "metrics.kernel_event_counters_per_cpu_enabled": "events are counted by type, not by processor",
-    "metrics.kernel_iter_event_counters_enabled": "the probe uses no iterators",
-    "metrics.libbpf_stats_enabled": "bpftool prog shows run times of the probe's programs",
-    "metrics.plugins_metrics_enabled": "container facts are built in; plugins are not loaded",
-    "metrics.jemalloc_stats_enabled": "Lanner does not use jemalloc",
-    "metrics.convert_memory_to_mb": "metrics are in base units",
-    "metrics.include_empty_values": "counters are there from 0",
-    "output_timeout": "outputs never block each other; shutdown_timeout bounds the end",
-    "plugins": "container facts are built in; plugins are not loaded",
-    "program_output": "this version writes to stdout_output and gRPC only",
-    "syscall_event_timeouts": "an idle kernel is no error",
-    "syslog_output": "this version writes to stdout_output and gRPC only",
-    "watch_config_files": "rules are loaded again on SIGHUP and by POST /-/reload",
-    "webserver": "the address is http.listen, health and metrics are always on",
-}
-"""Keys of falco.yaml that mean nothing here -> what to know instead."""
 
 
 def _as_list(value: Any) -> Any:
@@ -84,12 +42,6 @@ def _as_url_path(value: Any) -> Any:
     if isinstance(value, str) and value and not re.fullmatch(r"(/[\w.~-]+)+", value, re.ASCII):
         raise ValueError("expected a path such as /k8s-audit, or nothing")
     return value
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RuleChoice(Section):
@@ -341,82 +293,6 @@ class K8sAuditSection(Section):
     )
     queue_size: Size = Field(
         default=32 * 2**20, ge=2**16, le=2**34, description="Batches waiting at most."
-    )
-
-
-class ContainerSockets(Section):
-    """Where the container engines listen; * matches any name. Below host_root."""
-
-    docker: tuple[str, ...] = Field(
-        default=("/var/run/docker.sock", "/run/docker.sock"),
-        description="Docker; empty for none.",
-    )
-    podman: tuple[str, ...] = Field(
-        default=("/run/podman/podman.sock", "/run/user/*/podman/podman.sock"),
-        description="Podman; empty for none.",
-    )
-    cri: tuple[str, ...] = Field(
-        default=(
-            "/run/containerd/containerd.sock",
-            "/run/crio/crio.sock",
-            "/run/k3s/containerd/containerd.sock",
-            "/run/host-containerd/containerd.sock",
-        ),
-        description="Kubernetes CRI: containerd and CRI-O; empty for none.",
-    )
-    containerd: tuple[str, ...] = Field(
-        default=("/run/containerd/containerd.sock", "/run/host-containerd/containerd.sock"),
-        description="containerd itself, for containers of ctr and nerdctl; empty for none.",
-    )
-
-
-class KubernetesSection(Section):
-    """The Kubernetes API: who owns a pod, and pods where no runtime can be asked."""
-
-    enabled: bool = Field(default=False, description="Follow the pods of this node.")
-    api: str = Field(
-        default="",
-        pattern=r"^(https?://.+)?$",
-        description="URL of the API; empty: that of the cluster Lanner runs in.",
-    )
-    node_name: str = Field(
-        default="", description="Name of this node; empty: $NODE_NAME, else $LANNER_HOSTNAME."
-    )
-    token_file: str = Field(
-        default="/var/run/secrets/kubernetes.io/serviceaccount/token",
-        description="File with the token of the service account; empty for none.",
-    )
-    ca_file: str = Field(
-        default="/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
-        description="Certificates the API is trusted by; empty: those of the system.",
-    )
-
-
-class ContainersSection(Section):
-    """Names, images, labels and pods of containers, told by their runtimes."""
-
-    enabled: bool = Field(
-        default=True, description="Ask the runtimes; without, alerts have ids only."
-    )
-    host_root: str = Field(
-        default="",
-        description="Directory where the host's root is mounted; empty: $HOST_ROOT, else /.",
-    )
-    sockets: ContainerSockets = Field(default=ContainerSockets(), description="Engines.")
-    label_max_len: int = Field(
-        default=100, ge=0, le=65536, description="Longer values of labels are left out."
-    )
-    hold: Duration = Field(
-        default=0.5,
-        ge=0,
-        le=10,
-        description="Longest wait of an alert for its container's metadata; 0: alerts never wait.",
-    )
-    kubernetes: KubernetesSection = Field(
-        default=KubernetesSection(), description="Kubernetes API."
-    )
-    hold_capacity: int = Field(
-        default=1024, ge=1, le=100_000, description="Alerts waiting for metadata at most."
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.app.logs import start_log
 from exporter.app.runtimes import Runtimes, kubernetes_place, path_below
-from exporter.config.schema import ContainersSection
+from exporter.config.containers import ContainersSection
 from exporter.errors import ConfigError
 from exporter.sources.runtimes.follower import Place
 

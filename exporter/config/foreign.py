@@ -1,0 +1,46 @@
+"""Keys of falco.yaml that Lanner has no use for, for the error that names them.
+
+Source: spec/rule-language.md section 21, spec/peers.md 1d.
+"""
+
+FOREIGN_KEYS = {
+    "base_syscalls": "the probe attaches what rules and state need",
+    "buffered_outputs": "alerts are always written at once",
+    "capture": "this version records no captures",
+    "config_files": "this version reads one file, given by -c",
+    "engine": "the probe needs no choice of engine; its settings are under probe",
+    "falco_libs": "the state sizes itself",
+    "file_output": "this version writes to stdout_output and gRPC only",
+    "grpc.bind_address": "write grpc.socket for a Unix socket, grpc.listen for TCP",
+    "grpc.enabled": "grpc.socket and grpc.listen turn the stream on and off",
+    "grpc.threadiness": "one event loop serves all clients",
+    "grpc_output": "grpc.socket and grpc.listen turn the stream on and off",
+    "http_output": "this version writes to stdout_output and gRPC only",
+    "libs_logger": "log_level covers all of Lanner",
+    "log_stderr": "the log is always on standard error",
+    "log_syslog": "the log is always on standard error",
+    "load_plugins": "container facts are built in; plugins are not loaded",
+    "metrics.enabled": "metrics are always on, at /metrics of http.listen",
+    "metrics.interval": "metrics are read by scrapes, when they come",
+    "metrics.output_file": "metrics are served at /metrics of http.listen only",
+    "metrics.output_rule": "metrics are served at /metrics of http.listen only",
+    "metrics.rules_counters_enabled": "always on; under Falco's names with metrics.compat: [falco]",
+    "metrics.resource_utilization_enabled": "always on, as process_*",
+    "metrics.state_counters_enabled": "always on, as lanner_state_*",
+    "metrics.kernel_event_counters_enabled": "always on, as lanner_events_*",
+    "metrics.kernel_event_counters_per_cpu_enabled": "events are counted by type, not by processor",
+    "metrics.kernel_iter_event_counters_enabled": "the probe uses no iterators",
+    "metrics.libbpf_stats_enabled": "bpftool prog shows run times of the probe's programs",
+    "metrics.plugins_metrics_enabled": "container facts are built in; plugins are not loaded",
+    "metrics.jemalloc_stats_enabled": "Lanner does not use jemalloc",
+    "metrics.convert_memory_to_mb": "metrics are in base units",
+    "metrics.include_empty_values": "counters are there from 0",
+    "output_timeout": "outputs never block each other; shutdown_timeout bounds the end",
+    "plugins": "container facts are built in; plugins are not loaded",
+    "program_output": "this version writes to stdout_output and gRPC only",
+    "syscall_event_timeouts": "an idle kernel is no error",
+    "syslog_output": "this version writes to stdout_output and gRPC only",
+    "watch_config_files": "rules are loaded again on SIGHUP and by POST /-/reload",
+    "webserver": "the address is http.listen, health and metrics are always on",
+}
+"""Keys of falco.yaml that mean nothing here -> what to know instead."""
