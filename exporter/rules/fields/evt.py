@@ -311,6 +311,14 @@ def _of_net(fd: Fd | None) -> bool:
     return fd is not None and (fd.type in _INET_TYPES or fd.type is FdType.UNIX)
 
 
+def _is_plain_file(fd: Fd | None) -> bool:
+    return fd is not None and fd.type in {FdType.FILE, FdType.FILE_V2}
+
+
+def _is_inet(fd: Fd | None) -> bool:
+    return fd is not None and fd.type in _INET_TYPES
+
+
 def _error_classes(event: Event) -> tuple[str, ...]:
     """Counts an error of this event goes into: one of a mapped file goes into two."""
     fd = event.fd
@@ -773,7 +781,7 @@ CLASS = FieldClass(
             "evt.buflen.file",
             T.UINT64,
             "buflen for file fds",
-            lambda e: _transferred(e, is_wanted=_of_file(e.fd)),
+            lambda e: _transferred(e, is_wanted=_is_plain_file(e.fd)),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
         ),
@@ -781,7 +789,7 @@ CLASS = FieldClass(
             "evt.buflen.file.in",
             T.UINT64,
             "buflen for reads from file fds",
-            lambda e: _transferred(e, is_wanted=_of_file(e.fd) and _is_read(e.type)),
+            lambda e: _transferred(e, is_wanted=_is_plain_file(e.fd) and _is_read(e.type)),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
         ),
@@ -789,7 +797,7 @@ CLASS = FieldClass(
             "evt.buflen.file.out",
             T.UINT64,
             "buflen for writes to file fds",
-            lambda e: _transferred(e, is_wanted=_of_file(e.fd) and _is_write(e.type)),
+            lambda e: _transferred(e, is_wanted=_is_plain_file(e.fd) and _is_write(e.type)),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
         ),
@@ -797,7 +805,7 @@ CLASS = FieldClass(
             "evt.buflen.net",
             T.UINT64,
             "buflen for sockets",
-            lambda e: _transferred(e, is_wanted=_of_net(e.fd)),
+            lambda e: _transferred(e, is_wanted=_is_inet(e.fd)),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
         ),
@@ -805,7 +813,7 @@ CLASS = FieldClass(
             "evt.buflen.net.in",
             T.UINT64,
             "buflen for socket reads",
-            lambda e: _transferred(e, is_wanted=_of_net(e.fd) and _is_read(e.type)),
+            lambda e: _transferred(e, is_wanted=_is_inet(e.fd) and _is_read(e.type)),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
         ),
@@ -813,7 +821,7 @@ CLASS = FieldClass(
             "evt.buflen.net.out",
             T.UINT64,
             "buflen for socket writes",
-            lambda e: _transferred(e, is_wanted=_of_net(e.fd) and _is_write(e.type)),
+            lambda e: _transferred(e, is_wanted=_is_inet(e.fd) and _is_write(e.type)),
             print_as=P.DEC,
             flags=frozenset({TABLE_ONLY}),
         ),

@@ -656,3 +656,14 @@ def test_types_of_descriptors_belong_to_events_with_one():
 
     assert read("fd.types", make_event("kill", proc=thread, params={"res": 0})) is None
     assert read("fd.types[3]", make_event("kill", proc=thread, params={"res": 0})) is None
+
+
+def test_lengths_of_network_traffic_are_those_of_ip_sockets():
+    """Reads of unix sockets count as no network traffic, those of directories as no file's."""
+    unix = make_event("read", params={"res": 5}, fd=Fd(type=FdType.UNIX))
+    inet = make_event("read", params={"res": 5}, fd=Fd(type=FdType.IPV6))
+    folder = make_event("read", params={"res": 5}, fd=Fd(type=FdType.DIRECTORY))
+
+    assert (read("evt.buflen", unix), read("evt.buflen.net", unix)) == (5, None)
+    assert read("evt.buflen.net.in", inet) == 5
+    assert read("evt.buflen.file", folder) is None
