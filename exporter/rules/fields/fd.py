@@ -10,7 +10,7 @@ from typing import Any
 
 from exporter.events.event import Event
 from exporter.events.facts import Fact
-from exporter.events.fd import Fd, FdType
+from exporter.events.fd import Fd, FdType, Role
 from exporter.events.table import EventType
 from exporter.events.text import arg_text, type_char
 from exporter.rules.dns import RESOLVER
@@ -213,6 +213,25 @@ def protocol_of(end: End) -> Reader:
         return None if number is None else b"%d" % number
 
     return reader
+
+
+def _client_protocol(event: Event) -> Any:
+    """Client port of a connection; empty for other descriptors that have a role."""
+    fd = event.fd
+    if fd is None or not _is_readable(event) or fd.role is Role.NONE:
+        return None
+    return _CLIENT_PORT_TEXT(event) if fd.type in CONNECTIONS else b""
+
+
+def _server_protocol(event: Event) -> Any:
+    """Server port of a connection; empty for listening sockets."""
+    fd = event.fd
+    if fd is not None and fd.type in LISTENERS and _is_readable(event):
+        return b""
+    return _SERVER_PORT_TEXT(event)
+
+
+_CLIENT_PORT_TEXT, _SERVER_PORT_TEXT = protocol_of(_client), protocol_of(_server)
 
 
 def host_name_of(end: End) -> Reader:
@@ -582,14 +601,14 @@ CLASS = FieldClass(
             "fd.cproto",
             T.CHARBUF,
             "client port as text",
-            protocol_of(_client),
+            _client_protocol,
             constant=_no_fd,
         ),
         Field(
             "fd.sproto",
             T.CHARBUF,
             "server port as text",
-            protocol_of(_server),
+            _server_protocol,
             constant=_no_fd,
         ),
         Field(

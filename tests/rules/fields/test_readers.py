@@ -667,3 +667,13 @@ def test_lengths_of_network_traffic_are_those_of_ip_sockets():
     assert (read("evt.buflen", unix), read("evt.buflen.net", unix)) == (5, None)
     assert read("evt.buflen.net.in", inet) == 5
     assert read("evt.buflen.file", folder) is None
+
+
+def test_ports_as_text_are_empty_where_a_role_is_all_there_is():
+    """Listening sockets have a role but no such text: it is empty, not missing."""
+    server = Fd(type=FdType.IPV4_LISTEN, dip=bytes(4), dport=22, role=Role.SERVER)
+    bound = make_event("bind", params={"res": 0}, fd=server)
+    fresh = make_event("bind", params={"res": -1}, fd=Fd(type=FdType.IPV4))
+
+    assert (read("fd.cproto", bound), read("fd.sproto", bound)) == (b"", b"")
+    assert (read("fd.cproto", fresh), read("fd.sproto", fresh)) == (None, None)
