@@ -168,7 +168,7 @@ def test_moving_into_a_container(fed, proc):
     assert event.thread.pod_uid == UID.encode()
 
 
-@pytest.mark.parametrize("path", [f"/sandbox/{A}", "/process_api/d99db929c07dd4535df907dfbd61470d"])
+@pytest.mark.parametrize("path", [f"/sandbox/{A}", "/supervisor/d99db929c07dd4535df907dfbd61470d"])
 def test_leaving_the_mount_namespace_on_the_host(fed, proc, path):
     """`unshare -m` below an odd cgroup of the host stays there, with its children, for good."""
     proc.add(50, "sh", cgroup=f"4:memory:{path}\n")
