@@ -1,7 +1,6 @@
-"""`python -m tests.bench [--quick] [--rules FILE]... [NAME...]`: one table a bench_NAME.py here.
+"""`python -m tests.bench [options] [NAME...]`: one table a bench_NAME.py here.
 
-A bench is a module with `TITLE` and `run(*, quick) -> rows of report.Row`. --rules gives the bench
-of matching rules files to match instead of its own.
+A bench is a module with `TITLE` and `run(*, quick) -> rows of report.Row`.
 """
 
 import argparse
@@ -9,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from tests.bench import bench_rules
+from tests.bench import options
 from tests.bench.report import print_machine, print_table
 
 
@@ -19,9 +18,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="fewer tries: to see that it runs")
-    parser.add_argument("--rules", action="append", default=[], metavar="FILE", type=Path)
+    parser.add_argument(
+        "--rules",
+        action="append",
+        default=[],
+        metavar="FILE[,FILE...]",
+        type=options.rule_set,
+        help="rules files instead of the bench's own; once for each set that load compares",
+    )
+    parser.add_argument(
+        "--seconds",
+        action="append",
+        default=[],
+        type=float,
+        help="how long each load of the bench load runs in sum (60)",
+    )
     arguments = parser.parse_args()
-    bench_rules.RULES_FILES.extend(arguments.rules)
+    options.RULE_SETS.extend(arguments.rules)
+    options.LOAD_SECONDS.extend(arguments.seconds)
     unknown = set(arguments.names) - set(names)
     if unknown:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")

@@ -1,7 +1,8 @@
 """What a busy machine loses to Lanner: loads with and without it, in alternating rounds.
 
-The rules are Lanner's own and a set of about a hundred; `--rules FILE` takes those of files
-instead. Each load is one of load.c. Beside each figure stands what is promised.
+The rules are Lanner's own and a set of about a hundred; `--rules FILE[,FILE...]` takes those of
+files instead, once for each set. Each load is one of load.c, and runs for `--seconds` in sum.
+Beside each figure stands what is promised.
 """
 
 import os
@@ -15,11 +16,13 @@ from pathlib import Path
 
 from tests.bench import bench_rules
 from tests.bench.bench_parts import rules_text
+from tests.bench.options import LOAD_SECONDS, RULE_SETS
 from tests.bench.report import Row
 from tests.integration.live import Lanner, compile_source, memory_mib
 
 TITLE = "load with and without Lanner (rate of the load, CPU and losses of Lanner)"
 SOURCE = Path(__file__).with_name("load.c")
+ROUNDS = 6
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -76,8 +79,8 @@ class Figures:
 
 def rule_sets(directory: Path) -> dict[str, list[Path]]:
     """Name -> rules files; none for Lanner's own."""
-    if bench_rules.RULES_FILES:
-        return {path.stem: [path] for path in bench_rules.RULES_FILES}
+    if RULE_SETS:
+        return {" + ".join(path.stem for path in files): files for files in RULE_SETS}
     many = directory / "many.yaml"
     many.write_text(rules_text(bench_rules.conditions()))
     return {"Lanner's own rules": [], "about a hundred rules": [many]}
@@ -85,7 +88,7 @@ def rule_sets(directory: Path) -> dict[str, list[Path]]:
 
 def run(*, quick: bool) -> Iterator[Row]:
     """Rounds of: every load alone, then every load under each set of rules."""
-    seconds, rounds = (1.0, 2) if quick else (10.0, 6)
+    seconds, rounds = (1.0, 2) if quick else (sum(LOAD_SECONDS or [60.0]) / ROUNDS, ROUNDS)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         program = str(compile_source(SOURCE, directory))

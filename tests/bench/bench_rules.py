@@ -16,14 +16,12 @@ from exporter.rules.loader import RulesSource, load_rules
 from exporter.rules.parser import parse_condition
 from exporter.rules.priority import Priority
 from exporter.rules.ruleset import Rule, Ruleset
+from tests.bench.options import RULE_SETS
 from tests.bench.report import Row
 from tests.factories import make_event, make_thread
 from tests.rules.interpreter import matches
 
 TITLE = "matching (one event of each busy kind)"
-RULES_FILES: list[Path] = []
-"""Rules files to match; about a hundred rules of our own when empty."""
-
 _MIX = {
     "openat, reading": 60,
     "openat, writing": 10,
@@ -152,7 +150,8 @@ def time_ns(call: Callable[[Event], object], event: Event, rounds: int) -> float
 def run(*, quick: bool) -> Iterator[Row]:
     """One row a kind of event, then the mix of them; our own rules match none, the usual case."""
     start = time.perf_counter()
-    ruleset = load(RULES_FILES) if RULES_FILES else own_rules()
+    files = [path for one in RULE_SETS for path in one]
+    ruleset = load(files) if files else own_rules()
     seconds = time.perf_counter() - start
     yield Row(f"load {len(ruleset.rules)} rules", f"{1000 * seconds:.0f} ms")
     start = time.perf_counter()
@@ -169,7 +168,7 @@ def run(*, quick: bool) -> Iterator[Row]:
                 if matches(rule.ast, event):
                     return
 
-        assert RULES_FILES or not engine.match(event)
+        assert files or not engine.match(event)
         fast = time_ns(engine.match, event, 2_000 if quick else 20_000)
         slow = time_ns(interpret, event, 20 if quick else 200) if tried else 0.0
         yield Row(
