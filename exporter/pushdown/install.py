@@ -10,7 +10,8 @@ from pathlib import Path
 
 from exporter.errors import ProbeError
 from exporter.pushdown.analysis import CallFilter, analyse
-from exporter.pushdown.emit import FilterTooLargeError, Target, emit_filter
+from exporter.pushdown.emit import FilterTooLargeError, emit_filter
+from exporter.pushdown.emit_facts import Target
 from exporter.pushdown.explain import forced_through
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.probe import Probe

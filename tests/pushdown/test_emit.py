@@ -5,7 +5,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.pushdown.analysis import CallFilter, analyse
-from exporter.pushdown.emit import ACCEPTS_LET_THROUGH, Target, emit_filter
+from exporter.pushdown.emit import emit_filter
+from exporter.pushdown.emit_facts import Target
+from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
 from exporter.pushdown.ir import Literal, Match, Socket, Text, TextIs, is_plain
 from exporter.pushdown.memory import FILTERED
 from exporter.sources.probe.probe import _FILTER_MEMORY_BYTES
