@@ -21,7 +21,7 @@ from exporter.app.rule_tests.recorded import SeenLog, recorded_events
 from exporter.app.rule_tests.watch import Seen, Watcher
 from exporter.events.event import Event
 from exporter.rules.engine import Engine
-from exporter.rules.fields.evt import event_name
+from exporter.rules.fields.evt_facts import event_name
 from exporter.rules.format import FormatError, compile_format
 from exporter.rules.ruleset import Rule, Ruleset
 from exporter.rules.testing.document import Case, RuleTestFile

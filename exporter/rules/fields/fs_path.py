@@ -6,7 +6,7 @@ Source: fields catalogue class "fs.path"; state-tracking.md section 6.
 from exporter.events.event import Event
 from exporter.events.paths import absolute
 from exporter.events.table import EventType
-from exporter.rules.fields.evt import result
+from exporter.rules.fields.evt_facts import result
 from exporter.rules.fields.field import UNKNOWN, Field, FieldClass, Reader
 from exporter.rules.fields.field import ValueType as T
 

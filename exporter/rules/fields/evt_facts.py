@@ -1,0 +1,405 @@
+"""What event fields read: results, open flags, parameters, categories and paths of an event.
+
+Source: fields catalogue class "evt"; state-tracking.md sections 6 and 8.
+"""
+
+from functools import cache
+from typing import Any
+
+from exporter.events.event import Event
+from exporter.events.fd import Fd, FdType
+from exporter.events.params import Dynamic
+from exporter.events.paths import AT_FDCWD, absolute, concatenate, directory, normalise
+from exporter.events.table import EventType, Syscall, load_syscall_table
+from exporter.events.text import arg_text, errno_name
+from exporter.rules.fields.field import (
+    UNKNOWN,
+    Arg,
+    Reader,
+)
+from exporter.rules.fields.generic import ASYNC_ID, async_name
+
+_GENERIC_IDS = frozenset({"PPME_GENERIC_E", "PPME_GENERIC_X"})
+_FILE_TYPES = frozenset({FdType.FILE, FdType.FILE_V2, FdType.DIRECTORY})
+_INET_TYPES = frozenset({FdType.IPV4, FdType.IPV6, FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
+_IPC_TYPES = frozenset({
+    FdType.PIPE, FdType.UNIX, FdType.EVENT, FdType.SIGNALFD, FdType.INOTIFY,
+})  # fmt: skip
+_IO_CATEGORIES = frozenset({"EC_IO_BASE", "EC_IO_READ", "EC_IO_WRITE", "EC_IO_OTHER"})
+
+# Where flags and mode stand in the parameters of the open family.
+_OPEN_FLAGS = {
+    "PPME_SYSCALL_OPEN_X": (2, 3),
+    "PPME_SYSCALL_OPENAT_E": (2, 3),
+    "PPME_SYSCALL_OPENAT_2_X": (3, 4),
+    "PPME_SYSCALL_OPENAT2_X": (3, 4),
+    "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": (2, None),
+}
+_CREAT_IDS = frozenset({"PPME_SYSCALL_CREAT_E", "PPME_SYSCALL_CREAT_X"})
+_WITHOUT_ABSPATH = frozenset({"PPME_SYSCALL_MKNODAT_X", "PPME_SYSCALL_NEWFSTATAT_X"})
+"""Calls with a directory descriptor that the reference engine has no absolute path of."""
+
+_OPENING_IDS = _OPEN_FLAGS.keys() | _CREAT_IDS
+_CONNECTING_IDS = frozenset({
+    "PPME_SOCKET_ACCEPT_5_X", "PPME_SOCKET_ACCEPT4_6_X", "PPME_SOCKET_CONNECT_X",
+})  # fmt: skip
+_O_RDONLY = 1 << 0
+_O_WRONLY = 1 << 1
+_O_CREAT = 1 << 2
+_O_TMPFILE = 1 << 13
+_O_F_CREATED = 1 << 14
+_ANY_EXEC_BIT = 0o111
+
+
+def has_result(event_type: EventType) -> bool:
+    """Whether events of this type carry a return value: exits of system calls but generic ones."""
+    return (
+        not event_type.is_enter
+        and "EC_SYSCALL" in event_type.categories
+        and event_type.id not in _GENERIC_IDS
+    )
+
+
+def result(event: Event) -> int | None:
+    """Return value of the call, signed; 0 when the record lacks it, None for other events."""
+    if not has_result(event.type):
+        return None
+    value = event.param(0)
+    if isinstance(value, Dynamic):
+        value = value.value
+    if not isinstance(value, int):
+        return 0
+    return value - (1 << 64) if value >= 1 << 63 else int(value)
+
+
+def no_result(event_type: EventType) -> object:
+    """None for types without a return value, UNKNOWN for the others."""
+    return UNKNOWN if has_result(event_type) else None
+
+
+def _flag(*flags: str) -> Any:
+    wanted = frozenset(flags)
+
+    def decide(event_type: EventType) -> bool:
+        return not wanted.isdisjoint(event_type.flags)
+
+    return decide
+
+
+is_io = _flag("EF_READS_FROM_FD", "EF_WRITES_TO_FD")
+is_read = _flag("EF_READS_FROM_FD")
+is_write = _flag("EF_WRITES_TO_FD")
+is_wait = _flag("EF_WAITS")
+
+
+@cache
+def _syscall_names() -> dict[int, bytes]:
+    calls: tuple[Syscall, ...] = load_syscall_table().syscalls
+    return {call.sc: call.name.encode() for call in calls}
+
+
+def event_name(event: Event) -> bytes | None:
+    """Name of the event: for generic events that of the system call, for async ones their own."""
+    kind = event.type
+    if kind.id in _GENERIC_IDS:
+        return _syscall_names().get(event.param(0), kind.name.encode())
+    return async_name(event) if kind.id == ASYNC_ID else kind.name.encode()
+
+
+def constant_name(event_type: EventType) -> object:
+    """Name that every event of this type has; UNKNOWN for generic and async events."""
+    if event_type.id in _GENERIC_IDS or event_type.id == ASYNC_ID:
+        return UNKNOWN
+    return event_type.name.encode()
+
+
+def syscall_name(event: Event) -> bytes | None:
+    """Name of the system call; None for events that are none."""
+    return event_name(event) if "EC_SYSCALL" in event.type.categories else None
+
+
+def constant_syscall(event_type: EventType) -> object:
+    """That name for a type: None, the name, or UNKNOWN where events tell it."""
+    return constant_name(event_type) if "EC_SYSCALL" in event_type.categories else None
+
+
+def result_text(event: Event) -> bytes | None:
+    """`SUCCESS`, or the name of the error that the call returned."""
+    value = result(event)
+    if value is None:
+        return None
+    return b"SUCCESS" if value >= 0 else errno_name(-value)
+
+
+def failed(event: Event) -> bool | None:
+    """Whether the call returned an error; None for events without a return value."""
+    value = result(event)
+    return None if value is None else value < 0
+
+
+def _open_flags(event: Event) -> int:
+    """Flags of the open family; 0 for other events and a missing parameter."""
+    places = _OPEN_FLAGS.get(event.type.id)
+    return 0 if places is None else event.param(places[0]) or 0
+
+
+def _open_mode(event: Event) -> int:
+    """Mode of the open family; 0 for other events and a missing parameter."""
+    places = _OPEN_FLAGS.get(event.type.id)
+    mode = None if places is None else places[1]
+    return 0 if mode is None else event.param(mode) or 0
+
+
+def is_open_read(event: Event) -> bool:
+    """Whether a file is opened for reading."""
+    return bool(_open_flags(event) & _O_RDONLY)
+
+
+def is_open_write(event: Event) -> bool:
+    """Whether a file is opened for writing."""
+    return bool(_open_flags(event) & _O_WRONLY)
+
+
+def is_open_exec(event: Event) -> bool:
+    """Whether a file is created that somebody may execute."""
+    if event.type.id in _CREAT_IDS:
+        return bool((event.named_param("mode") or 0) & _ANY_EXEC_BIT)
+    makes = _open_flags(event) & (_O_CREAT | _O_TMPFILE)
+    return bool(makes and _open_mode(event) & _ANY_EXEC_BIT)
+
+
+def is_open_create(event: Event) -> bool:
+    """Whether the call created the file, or would have."""
+    flags = _open_flags(event)
+    if flags & _O_F_CREATED:
+        return True
+    return bool(flags & _O_TMPFILE) and (result(event) or 0) >= 0
+
+
+def not_open(event_type: EventType) -> object:
+    """False for types outside the open family, UNKNOWN for the others."""
+    return UNKNOWN if event_type.id in _OPEN_FLAGS else False
+
+
+def not_open_or_creat(event_type: EventType) -> object:
+    """False for types that are neither creat nor of the open family."""
+    return UNKNOWN if event_type.id in _CREAT_IDS else not_open(event_type)
+
+
+def bind_argument(arg: Arg) -> Reader:
+    """Text of the parameter with this index or name."""
+    if isinstance(arg, int):
+        index = arg
+
+        def read_index(event: Event) -> bytes | None:
+            return arg_text(event, index) if 0 <= index < len(event.raw) else None
+
+        return read_index
+    name = str(arg)
+
+    def read_name(event: Event) -> bytes | None:
+        found = event.type.param_index.get(name)
+        return None if found is None else arg_text(event, found)
+
+    return read_name
+
+
+def bind_raw_argument(arg: Arg) -> Reader:
+    """Number or bytes of the parameter with this name; None for other kinds."""
+    name = str(arg)
+
+    def read(event: Event) -> Any:
+        value = event.named_param(name)
+        return value if isinstance(value, int | bytes) else None
+
+    return read
+
+
+def bind_type_is(arg: Arg) -> Reader:
+    """1 for events with this name, else 0."""
+    name = str(arg).encode()
+    return lambda event: int(event_name(event) == name)
+
+
+def bind_path(arg: Arg) -> Reader:
+    """Absolute path of the first (.src or no suffix) or second (.dst) path of an *at call."""
+    place = 1 if arg == "dst" else 0
+
+    def read(event: Event) -> bytes | None:
+        kind = event.type.id
+        if kind == "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X":
+            opened = event.param(3)
+            return normalise(opened) if opened is not None and (result(event) or 0) > 0 else None
+        paths = [i for i, param in enumerate(event.type.params) if param.type == "FSRELPATH"]
+        if not paths or kind in _WITHOUT_ABSPATH:
+            return None
+        # Calls with one path show it whatever the suffix says.
+        index = paths[min(place, len(paths) - 1)]
+        path = event.param(index)
+        if path is None:
+            return None
+        dirfd = event.type.params[index].dirfd
+        if path[:1] == b"/" or event.param(dirfd) == AT_FDCWD:
+            return absolute(event, path, dirfd)
+        # Unlike in fd.name, a slash follows whatever stands for the directory.
+        base = directory(event, dirfd)
+        return concatenate(base if base[-1:] == b"/" else base + b"/", path)
+
+    return read
+
+
+def buffer(event: Event) -> bytes | None:
+    """Bytes read or written, as far as the event carries them."""
+    data = event.named_param("data")
+    # ptrace has a number of that name.
+    return data if isinstance(data, bytes) else None
+
+
+def no_buffer(event_type: EventType) -> object:
+    """None for types without such bytes, UNKNOWN for the others."""
+    return UNKNOWN if "data" in event_type.param_index else None
+
+
+def _category_word(event_type: EventType) -> bytes:
+    word = event_type.categories[-1].removeprefix("EC_")
+    # The one word that the reference engine writes in capitals.
+    return (word if word == "IPC" else word.lower()).encode()
+
+
+def category(event: Event) -> bytes:
+    """Category of the event; for input and output that of its descriptor."""
+    categories = event.type.categories
+    if _IO_CATEGORIES.isdisjoint(categories):
+        return _category_word(event.type)
+    kind = None if event.fd is None else event.fd.type
+    if kind in _FILE_TYPES:
+        return b"file"
+    if kind in _INET_TYPES:
+        return b"net"
+    return b"ipc" if kind in _IPC_TYPES else b"unknown"
+
+
+def constant_category(event_type: EventType) -> object:
+    """That category for a type; UNKNOWN where the descriptor decides."""
+    categories = event_type.categories
+    if not _IO_CATEGORIES.isdisjoint(categories):
+        return UNKNOWN
+    return _category_word(event_type)
+
+
+def io_direction(event: Event) -> bytes | None:
+    """`read`, `write`, or None for events that move no bytes."""
+    return constant_io_direction(event.type)
+
+
+def constant_io_direction(event_type: EventType) -> bytes | None:
+    """The same for a type."""
+    if is_read(event_type):
+        return b"read"
+    return b"write" if is_write(event_type) else None
+
+
+def is_syslog(event: Event) -> bool:
+    """Whether bytes are written to the log socket."""
+    fd = event.fd
+    return fd is not None and is_write(event.type) and b"/dev/log" in fd.name
+
+
+def transferred(event: Event, *, is_wanted: bool = True) -> int | None:
+    """Bytes moved by an input or output call that succeeded; None unless is_wanted."""
+    if not is_wanted or event.fd is None or _IO_CATEGORIES.isdisjoint(event.type.categories):
+        return None
+    value = result(event)
+    return value if value is not None and value >= 0 else None
+
+
+def _of_file(fd: Fd | None) -> bool:
+    return fd is not None and fd.type in _FILE_TYPES
+
+
+def _of_net(fd: Fd | None) -> bool:
+    return fd is not None and (fd.type in _INET_TYPES or fd.type is FdType.UNIX)
+
+
+def is_plain_file(fd: Fd | None) -> bool:
+    """Whether a descriptor is of a file, directories left out."""
+    return fd is not None and fd.type in {FdType.FILE, FdType.FILE_V2}
+
+
+def is_inet(fd: Fd | None) -> bool:
+    """Whether a descriptor is an IPv4 or IPv6 socket."""
+    return fd is not None and fd.type in _INET_TYPES
+
+
+def _error_classes(event: Event) -> tuple[str, ...]:
+    """Counts an error of this event goes into: one of a mapped file goes into two."""
+    fd = event.fd
+    in_memory = "EC_MEMORY" in event.type.categories
+    kind = "other"
+    if _of_file(fd) or (fd is None and event.type.id in _OPENING_IDS):
+        kind = "file"
+    elif _of_net(fd) or (fd is None and event.type.id in _CONNECTING_IDS):
+        kind = "net"
+    elif fd is None and in_memory:
+        return ("memory",)
+    return (kind, "memory") if in_memory else (kind,)
+
+
+def error_count(event: Event) -> int | None:
+    """1 for a failed call, 0 for another; None for events without a return value."""
+    value = result(event)
+    return None if value is None else int(value < 0)
+
+
+def error_count_of(kind: str) -> Reader:
+    """The same for errors of one class (file, net, memory, other)."""
+    return lambda event: error_count(event) if kind in _error_classes(event) else None
+
+
+def is_procinfo(event: Event) -> bool:
+    """Whether this is a periodic report on a thread."""
+    return event.type.id == "PPME_PROCINFO_E"
+
+
+def is_main_procinfo(event: Event) -> bool:
+    """The same on the main thread of a process."""
+    return is_procinfo(event) and event.thread is not None and event.thread.is_main
+
+
+def bind_delta(arg: Arg) -> Reader:  # noqa: ARG001 - a binder's signature
+    """Each use of the field remembers when it was last read."""
+    last = 0
+
+    def read(event: Event) -> int:
+        nonlocal last
+        delta = event.ts_ns - last if last else 0
+        last = event.ts_ns
+        return delta
+
+    return read
+
+
+def bind_part_of_delta(part: int, divisor: int) -> Any:
+    """Time since the last event: quotient (part 0) or remainder (1) by a number of ns."""
+
+    def bind(arg: Arg) -> Reader:
+        inner = bind_delta(arg)
+        return lambda event: divmod(inner(event), divisor)[part]
+
+    return bind
+
+
+def zero(event: Event) -> int:  # noqa: ARG001 - a reader's signature
+    """Always 0: since enter events are gone, nothing is between two of them."""
+    return 0
+
+
+def always_zero(event_type: EventType) -> int:  # noqa: ARG001 - a decider's signature
+    """The same for a type."""
+    return 0
+
+
+def bind_around(arg: Arg) -> Reader:
+    """Distance in ns of the event from a point in time."""
+    centre = int(arg) if isinstance(arg, int) else 0
+    return lambda event: abs(event.ts_ns - centre)
