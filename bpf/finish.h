@@ -26,8 +26,10 @@ int step_finish(struct bpf_raw_tracepoint_args *ctx)
 		count = map_lookup(MAP_COUNTERS, &code);
 		if (count) {
 			count->submitted += 1;
-			if (s->flags)
+			if (s->flags & RECORD_TRUNCATED)
 				count->truncated += 1;
+			if (s->flags & RECORD_STATE_ONLY)
+				count->state_only += 1;
 		}
 	}
 	s->busy = 0;

@@ -82,6 +82,8 @@ static __always_inline int record_exit(void *ctx, struct syscall_info *info, u64
 	if (!s)
 		return 0;
 	s->ret = ret;
+	if (info->flags & SYSCALL_ONLY_STATE)
+		s->flags = RECORD_STATE_ONLY;
 	s->ops = info->step == STEP_GENERIC ? info->ops : info->flags;
 	save_args(s, regs);
 	run_step(ctx, info->step);

@@ -39,6 +39,8 @@ struct record_header {
 #define RECORD_TRUNCATED_ENV (1 << 1)
 #define RECORD_TRUNCATED_PATH (1 << 2)
 #define RECORD_TRUNCATED_CGROUPS (1 << 3)
+#define RECORD_STATE_ONLY (1 << 4) /* no rule can match it */
+#define RECORD_TRUNCATED 0xf /* any of the first four */
 
 /* Attachment kinds. */
 #define ATTACH_CWD 1

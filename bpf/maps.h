@@ -63,6 +63,7 @@ struct event_counters {
 	u64 submitted;
 	u64 dropped;
 	u64 truncated;
+	u64 state_only;
 };
 
 /* Beside the events' own counters: what could not be reported, and why. */

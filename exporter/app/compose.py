@@ -273,7 +273,10 @@ def _watcher(
 
 
 def kernel_events(source: ProbeSource) -> Reading:
-    """(type, stage) -> events that the kernel saw, left out, and put into the ring."""
+    """(type, stage) -> events that the kernel saw, left out, and put into the ring for the rules.
+
+    Those that no rule can match are filtered also where the state needs them and they are sent.
+    """
     reading: dict[LabelValues, float] = {}
     if source.is_ended:
         return reading
@@ -281,8 +284,8 @@ def kernel_events(source: ProbeSource) -> Reading:
         name = _EVENT_NAMES[code]
         for stage, number in (
             ("seen", count.filtered + count.submitted + count.dropped),
-            ("filtered", count.filtered),
-            ("submitted", count.submitted),
+            ("filtered", count.filtered + count.state_only),
+            ("submitted", count.submitted - count.state_only),
         ):
             reading[name, stage] = reading.get((name, stage), 0) + number
     return reading

@@ -51,7 +51,8 @@ class Event(Struct, kw_only=True):
     container: Container | None = None
     """The container that the event itself tells of; its fields describe this one."""
     is_hidden: bool = False
-    """The event updates the state but rules never see it (spec/scap-format.md section 13)."""
+    """The event updates the state but rules never see it (spec/scap-format.md section 13), or need
+    not, because none can match it (a live one that the probe says so of)."""
 
     def param(self, index: int) -> Any:
         """Value of parameter `index` (int, bytes or an address object); None when it is empty."""

@@ -68,8 +68,8 @@ EVENTS = Family(
     "lanner_events_total",
     Kind.COUNTER,
     "Events by type and stage: seen by the kernel probe, filtered out there because no rule can"
-    " match them, submitted to user space, delivered when the rules have looked at the event. Seen"
-    " is filtered plus submitted plus dropped.",
+    " match them (they may go on to the state alone), submitted to the rules, delivered when the"
+    " rules have looked at the event. Seen is filtered plus submitted plus dropped.",
     ("type", "stage"),
 )
 EVENTS_DROPPED = Family(

@@ -186,7 +186,9 @@ class TestSoundness:
         filtered, everything = (lanner.total(EVENTS, stage="delivered") for lanner in instances)
         assert filtered < everything / 10
         assert instances[0].total(EVENTS, stage="filtered") > 20_000
-        assert instances[1].total(EVENTS, stage="filtered") == 0
+        # What nobody's rules ask for goes to the state alone, with and without filters.
+        left_out = {"openat", "unlink", "execve", "connect"}
+        assert sum(instances[1].total(EVENTS, stage="filtered", type=one) for one in left_out) == 0
 
     def test_a_reload_loses_no_event(self, stage, start_lanner, tmp_path):
         """While rules change back and forth, every matching open raises its alert."""

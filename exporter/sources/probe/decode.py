@@ -15,7 +15,7 @@ from exporter.events.live import LiveContext
 from exporter.events.native import live_decoders
 from exporter.events.table import EventType, load_event_table
 from exporter.sources.probe.fd_facts import decode_fd
-from exporter.sources.probe.record import HEADER, Attachment
+from exporter.sources.probe.record import HEADER, RECORD_STATE_ONLY, Attachment
 
 _TLV = struct.Struct("<HH")
 _LENGTHS = [struct.Struct(f"<{count}H") for count in range(64)]
@@ -77,7 +77,7 @@ class Decoder:
             pid=pid, ptid=ptid, vtid=vtid, vpid=vpid, pidns_level=pidns_level, uid=uid, gid=gid,
             loginuid=loginuid, sid=sid, pgid=pgid, vpgid=vpgid, tty=tty, mntns=mntns,
             cgroup_id=cgroup_id, start_boottime_ns=start_boottime_ns,
-            comm=comm.partition(b"\0")[0], truncated=flags, ppid=ppid,
+            comm=comm.partition(b"\0")[0], truncated=flags & ~RECORD_STATE_ONLY, ppid=ppid,
         )  # fmt: skip
         if attachments_len:
             self._attach(live, data, at)
@@ -93,6 +93,7 @@ class Decoder:
             host=self.host,
             kernel_ts_ns=ts_ns,
             live=live,
+            is_hidden=flags & RECORD_STATE_ONLY != 0,
         )
 
     @staticmethod

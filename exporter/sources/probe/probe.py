@@ -46,7 +46,7 @@ REASONS = ("ia32", "scratch_busy", "no_step", "scope_full", "ring_full")
 _RESERVED_SHARE = 8
 """One part in so many of the ring is kept for events that the state follows."""
 
-_COUNTERS = struct.Struct("<QQQ")
+_COUNTERS = struct.Struct("<QQQQ")
 _FILTER_MEMORY_BYTES = 8 * source_text.EVENT_CODES + source_text.FILTER_TEXTS_BYTES
 """Of one CPU: a counter of events left out by event code, then room for texts."""
 _FILTER_MAPS = frozenset({"filters", "filter_memory", "filter_ports"})
@@ -80,12 +80,14 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
 class EventCount(Struct, frozen=True):
     """What became of the events of one code since the start.
 
-    truncated ones are among the submitted ones. filtered: left out because no rule can match them.
+    truncated and state_only ones are among the submitted ones. state_only: no rule can match them,
+    but the state needs them. filtered: left out because no rule can match them.
     """
 
     submitted: int
     dropped: int
     truncated: int
+    state_only: int = 0
     filtered: int = 0
 
 
@@ -462,8 +464,8 @@ class Probe:
         for code in self._codes:
             data = self._read("counters", code, _COUNTERS.size * cpus)
             each = zip(*_COUNTERS.iter_unpack(data), strict=True)
-            submitted, dropped, truncated = (sum(column) for column in each)
-            events[code] = EventCount(submitted, dropped, truncated, filtered[code])
+            submitted, dropped, truncated, state_only = (sum(column) for column in each)
+            events[code] = EventCount(submitted, dropped, truncated, state_only, filtered[code])
         reasons = {name: self._reason(name) for name in REASONS}
         reasons["recursion"] = sum(
             kernel.read_missed_runs(self._programs[hook]) for hook in source_text.HOOKS

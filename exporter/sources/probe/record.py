@@ -73,5 +73,9 @@ class Attachment(IntEnum):
     FD = 4
 
 
+RECORD_STATE_ONLY = 1 << 4
+"""Bit of the header's flags: no rule can match the event; the state alone needs it. The lower ones
+are TRUNCATED_* of exporter/events/live.py."""
+
 OPEN_NATIVE_MASK = OPEN_CREATED - 1
 """Bits of an open flags word that come from the caller; the probe masks the others off."""

@@ -15,7 +15,7 @@ from exporter.events.host import Host
 from exporter.events.table import event_type, load_event_table
 from exporter.sources.probe.decode import Decoder
 from exporter.sources.probe.fd_facts import decode_fd
-from exporter.sources.probe.record import HEADER, HEADER_FIELDS, Attachment
+from exporter.sources.probe.record import HEADER, HEADER_FIELDS, RECORD_STATE_ONLY, Attachment
 
 HEADER_VALUES: dict[str, Any] = {
     "ts_ns": 1_000, "tid": 11, "pid": 10, "ptid": 5, "ppid": 4, "vtid": 2, "vpid": 1, "uid": 1000,
@@ -71,6 +71,17 @@ def test_header_becomes_the_live_context():
         assert (field, getattr(live, field)) == (field, HEADER_VALUES[field])
     assert (live.comm, live.truncated, live.cwd) == (b"bash", 4, b"/home")
     assert (live.dirfd_path, live.fds) == (None, None)
+
+
+def test_events_that_no_rule_can_match_are_hidden():
+    """The probe's word hides an event from the rules, and is none about what was cut short."""
+    flagged = make_record("PPME_SYSCALL_OPENAT_2_X", OPENAT, flags=RECORD_STATE_ONLY | 4)
+    plain = make_record("PPME_SYSCALL_OPENAT_2_X", OPENAT)
+
+    for data, is_hidden in ((flagged, True), (plain, False)):
+        event = Decoder(Host()).decode(data, 0)
+        assert event.live is not None
+        assert (event.is_hidden, event.live.truncated) == (is_hidden, 4)
 
 
 def test_parameters_are_decoded_with_native_flags_translated():

@@ -101,6 +101,7 @@ def test_numbers_of_attachments_flags_and_kinds_agree():
         assert numbers[f"ATTACH_{kind.name}"] == kind
     for name in ("ARGS", "ENV", "PATH", "CGROUPS"):
         assert numbers[f"RECORD_TRUNCATED_{name}"] == getattr(live, f"TRUNCATED_{name}")
+    assert numbers["RECORD_STATE_ONLY"] == record.RECORD_STATE_ONLY
     kinds = {name: value for name, value in numbers.items() if name.startswith("FD_")}
     assert kinds == {name: FdType[name.removeprefix("FD_")] for name in kinds}
 
