@@ -79,6 +79,9 @@ _ERRNO_NAMES = {
     516: "ERESTART_RESTARTBLOCK",
 }
 
+ERRNOS = tuple(_ERRNO_NAMES)
+"""Error numbers that have a name, positive."""
+
 _FIRST_NAMED_CODE = 2
 """Codes 0 and 1 are the generic events."""
 

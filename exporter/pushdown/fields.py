@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from exporter.events.fd import FdType
 from exporter.events.native import O_CREAT, open_flag_bits
-from exporter.events.text import TYPE_CHARS, errno_name
+from exporter.events.text import ERRNOS, TYPE_CHARS, errno_name
 from exporter.pushdown import arguments, values
 from exporter.pushdown.approximation import (
     NEVER,
@@ -34,7 +34,6 @@ _RET = Fact(Kind.RET)
 FAILED = exactly(Below(_RET, 0))
 SUCCEEDED = negated(FAILED)
 ON_HOST = exactly(InSet(Fact(Kind.HOST), frozenset({1})))
-_MAX_ERRNO = 4095
 _OPENS = frozenset({Step.OPEN, Step.CREAT})
 _EXEC_BITS = 0o111
 _ACCESS = 3
@@ -45,7 +44,7 @@ def _result(test: Test, _call: CallLayout) -> Approximation:
 
 
 def _result_text(test: Test, _call: CallLayout) -> Approximation:
-    named = [(-number, errno_name(number)) for number in range(1, _MAX_ERRNO + 1)]
+    named = [(-number, errno_name(number)) for number in ERRNOS]
     failed = values.enumerated(test, _RET, named, b"")
     return by_case((SUCCEEDED, values.known_value(test, b"SUCCESS")), otherwise=failed)
 

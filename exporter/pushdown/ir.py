@@ -7,7 +7,7 @@ so a predicate is never false by ignorance. `holds` runs one in Python; emit.py 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from msgspec import Struct
@@ -232,6 +232,14 @@ class All:
     """Every part holds."""
 
     parts: tuple["Predicate", ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((All, self.parts)))
+
+    def __hash__(self) -> int:
+        # Simplifying asks again and again, and trees are deep.
+        return self._hash
 
     def __str__(self) -> str:
         return " and ".join(_wrapped(part) for part in self.parts)
@@ -242,6 +250,14 @@ class Any:
     """At least one part holds."""
 
     parts: tuple["Predicate", ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((Any, self.parts)))
+
+    def __hash__(self) -> int:
+        # Simplifying asks again and again, and trees are deep.
+        return self._hash
 
     def __str__(self) -> str:
         return " or ".join(_wrapped(part) for part in self.parts)

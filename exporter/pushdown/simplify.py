@@ -6,7 +6,6 @@ conjunction or disjunction of what it is given.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from exporter.pushdown.ir import (
     FALSE,
@@ -148,7 +147,7 @@ def any_of(parts: Iterable[Predicate]) -> Predicate:
 
 
 def _opposite(part: Predicate) -> Predicate | None:
-    return replace(part, is_positive=not part.is_positive) if isinstance(part, Literal) else None
+    return Literal(part.atom, not part.is_positive) if isinstance(part, Literal) else None
 
 
 def _is_certain(part: Predicate) -> bool:
