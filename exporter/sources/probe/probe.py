@@ -285,8 +285,9 @@ class Probe:
             code = build.instructions(source_text.build_text(directory, kernel_text))
         self.offsets = offsets.parse_constants(kernel_text)
         self._load_exit(code, numbers, constants)
+        needless = source_text.CALL_PROGRAMS if self.is_typed else frozenset()
         for name, instructions in code.items():
-            if name not in self._programs:
+            if name not in self._programs and name not in needless:
                 placed = kernel.place(instructions, numbers, constants)
                 self._programs[name] = kernel.load_program(name, placed)
 
@@ -295,7 +296,8 @@ class Probe:
     ) -> None:
         """Load the hook of sys_exit, and all it may jump to, as typed programs where possible.
 
-        Typed programs jump to typed ones only, so they have steps of their own.
+        Typed programs jump to typed ones only, so they have steps of their own. Steps that only
+        records of system calls go through are then needed in no other form.
         """
         typed_for = self.offsets.get("BTF_SYS_EXIT", 0)
         if not typed_for or source_text.architecture() != "x86_64":
@@ -398,7 +400,8 @@ class Probe:
         steps = self._maps["steps"]
         for program, step in source_text.PROGRAMS.items():
             index = struct.pack("<I", step)
-            kernel.update_map(steps, index, struct.pack("<I", self._programs[program]))
+            if program in self._programs:
+                kernel.update_map(steps, index, struct.pack("<I", self._programs[program]))
             if self.is_typed:
                 typed = struct.pack("<I", self._programs[f"exit_{program}"])
                 kernel.update_map(self._maps["exit_steps"], index, typed)

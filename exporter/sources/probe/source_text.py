@@ -11,12 +11,23 @@ from pathlib import Path
 import exporter
 from exporter.errors import ProbeError
 from exporter.events.table import event_type, load_event_table
-from exporter.sources.probe.syscalls import CLONE, EXECVE, PROCEXIT, Step
+from exporter.sources.probe.syscalls import CALLS, CLONE, EXECVE, PROCEXIT, Step
 
 _PACKAGE = Path(exporter.__file__).parent
 
 PROGRAMS: dict[str, Step] = {f"step_{step.name.lower()}": step for step in Step}
 """Function in bpf/ -> index in the program array."""
+
+CALL_PROGRAMS = frozenset(
+    f"step_{step.name.lower()}"
+    for step in (
+        *{call.step for call in CALLS.values()},
+        Step.OPEN_BY_HANDLE_END,
+        Step.EXEC_FAILED_ENV,
+        Step.IO_PARAMS,
+    )
+)
+"""Those that only a record of a system call's exit goes through."""
 
 HOOKS = {
     "hook_sys_exit": "sys_exit",
