@@ -20,7 +20,7 @@ from exporter.app.audit import audit_routes, make_inbox
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.memory import give_back_memory
-from exporter.app.node import Node, NodeOptions
+from exporter.app.node import Node, NodeOptions, Watch
 from exporter.app.node_settings import (
     counter_options,
     drop_options,
@@ -254,22 +254,24 @@ def fields_checksum() -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
-def _watcher(
-    config: Config, source: ProbeSource | None, log: Logger
-) -> Callable[[Sequence[Ruleset]], None]:
+def _watcher(config: Config, source: ProbeSource | None, log: Logger) -> Watch:
     """What has the probe report the events of rulesets: filtered by the rules, or all of a type."""
     if source is None:
-        return lambda _rulesets: None
+        return Watch()
     if not config.probe.pushdown:
-        return lambda rulesets: source.report(
-            frozenset().union(*(calls_for(ruleset) for ruleset in rulesets)), STATE_CALLS
-        )
+
+        def report(rulesets: Sequence[Ruleset]) -> None:
+            """Have every event sent that these rulesets can match by its type."""
+            source.report(frozenset().union(*map(calls_for, rulesets)), STATE_CALLS)
+
+        return Watch(begin=lambda ruleset: report([ruleset]), change=report)
 
     def say(event: str, **facts: object) -> None:
         """A line of the log."""
         log.warning(event, **facts)
 
-    return Pushdown(source.probe, calls_for, say).watch
+    pushdown = Pushdown(source.probe, calls_for, say)
+    return Watch(pushdown.begin, pushdown.finish, pushdown.watch)
 
 
 def kernel_events(source: ProbeSource) -> Reading:

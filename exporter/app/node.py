@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +50,19 @@ class State(StateRoom, Protocol):
         """Read what runs already; after the source is attached, so that nothing falls between."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How the source is asked for the events of rulesets and no others; called in threads.
+
+    begin: at the start, once the source is open. finish: what `begin` put off, once events are
+    read. change: both sets' events, then the new set's, at a reload.
+    """
+
+    begin: Callable[[Ruleset], None] = lambda _ruleset: None
+    finish: Callable[[], None] = lambda: None
+    change: Callable[[Sequence[Ruleset]], None] = lambda _rulesets: None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
     """What one node is built of. Filled by `compose.py` from the configuration, by tests by hand.
@@ -57,9 +71,8 @@ class NodeOptions:
     thread. open_source: returns when the source is attached, raises ProbeError; called in a thread,
     may take seconds. outputs: each with the capacity of its queue. kernel_events: (type, stage) ->
     events counted in the kernel. export: registers further readers of source and state.
-    on_ready: called once, just before "ready" is said. watch: asks the source for the events of
-    these rulesets and no others; called in a thread once the source is open. watchdog:
-    looks after the source, in the hot thread. registry: where all metrics of this node go.
+    on_ready: called once, just before "ready" is said. watchdog: looks after the source, in the hot
+    thread. registry: where all metrics of this node go.
     counters: settings of the alert families. rule_sampling: one in so many events tells the cost of
     rules; 0: none. hold: where alerts wait for metadata, if they do. background: what runs on the
     loop beside all that, from before the source opens. watch_ends: takes a function for the hot
@@ -83,7 +96,7 @@ class NodeOptions:
     on_ready: Callable[[], None] = lambda: None
     has_probe: bool = True
     routes: Callable[[Registry], Sequence[Route]] = lambda _registry: ()
-    watch: Callable[[Sequence[Ruleset]], None] = lambda _rulesets: None
+    watch: Watch = Watch()
     registry: Registry = field(default_factory=Registry)
     counters: CounterOptions = field(default_factory=CounterOptions)
     rule_sampling: int = 0
@@ -222,7 +235,7 @@ class Node:
                     return 0
                 raise
             await asyncio.gather(
-                asyncio.to_thread(options.watch, [self._pipeline.rules.ruleset]),
+                asyncio.to_thread(options.watch.begin, self._pipeline.rules.ruleset),
                 asyncio.to_thread(options.state.scan),
             )
             self._queue.connect(self._loop, self._take_alerts)
@@ -237,7 +250,11 @@ class Node:
                 rules=len(self._pipeline.rules.enabled),
                 start_seconds=round(seconds_since_start(), 3),
             )
+            rest = asyncio.create_task(
+                self._beside(partial(asyncio.to_thread, options.watch.finish))
+            )
             await self._serve(grpc)
+            await rest
             await self._drain()
         return 1 if self._failure is not None else 0
 
@@ -291,9 +308,9 @@ class Node:
                 raise
             # Both sets' events while the rules change over, so that neither misses one.
             both = [self._pipeline.rules.ruleset, rules.ruleset]
-            await asyncio.to_thread(self._options.watch, both)
+            await asyncio.to_thread(self._options.watch.change, both)
             self._take_rules(rules)
-            await asyncio.to_thread(self._options.watch, [rules.ruleset])
+            await asyncio.to_thread(self._options.watch.change, [rules.ruleset])
             self._reloads.succeeded()
             message = f"reloaded, {len(rules.enabled)} rules"
             self._log.info("reloaded", rules=len(rules.enabled))

@@ -5,7 +5,9 @@ While the rules change over every event passes, for a moment: so neither set mis
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from exporter.errors import ProbeError
@@ -22,9 +24,19 @@ from exporter.state.procfs import Procfs
 
 Say = Callable[..., None]
 
+LATE = frozenset({
+    "link", "linkat", "mkdir", "mkdirat", "mknod", "mknodat", "openat2", "rename", "renameat",
+    "renameat2", "rmdir", "symlink", "symlinkat", "unlink", "unlinkat",
+})  # fmt: skip
+"""Calls whose filters a start puts in place last, for few processes make them all the time, and
+the verifier needs up to 100 ms for each that looks at paths. Until then their events pass."""
+
+_LOADERS = 2
+"""Threads that load: the verifier needs no GIL, and what is assembled need not wait for it."""
+
 
 class Pushdown:
-    """The filters of one open probe.
+    """The filters of one open probe. May be used from several threads.
 
     calls_for: system calls whose events a ruleset can match. say: takes a sentence and facts for
     the log. filters: those of the ruleset looked at last, for metrics and tests.
@@ -42,7 +54,28 @@ class Pushdown:
         self._calls_for = calls_for
         self._say = say
         self._proc = proc
+        self._lock = threading.Lock()
         self._ready: tuple[Ruleset, dict[str, int]] | None = None
+        self._late: tuple[str, ...] = ()
+
+    def begin(self, ruleset: Ruleset) -> None:
+        """`watch` for a start: the filters of the calls in LATE are left to `finish`."""
+        with self._lock:
+            if self._probe.is_attached:
+                self._prepare(ruleset, LATE)
+                self._switch()
+
+    def finish(self) -> None:
+        """Put the filters in place that `begin` left out, if nothing has replaced them since."""
+        with self._lock:
+            late, self._late = self._late, ()
+            programs = self._load(late)
+            try:
+                if self._probe.is_attached:
+                    for name, program in programs.items():
+                        self._probe.set_filter(name, program)
+            finally:
+                self._close(programs)
 
     def watch(self, rulesets: Sequence[Ruleset]) -> None:
         """Report what these rulesets need and nothing else. Nothing once the probe is closed.
@@ -50,38 +83,34 @@ class Pushdown:
         One ruleset: filtered by its rules. Several: every event of their calls; the last of them is
         made ready, so that its turn is short. Raises ProbeError when the calls cannot be set.
         """
-        if not self._probe.is_attached:
-            return
-        newest = rulesets[-1]
-        if self._ready is None or self._ready[0] is not newest:
-            self._prepare(newest)
-        if len(rulesets) > 1:
-            for name in self._probe.filtered:
-                self._probe.clear_filter(name)
-            calls = frozenset().union(*map(self._calls_for, rulesets))
-            self._probe.report(calls, STATE_CALLS)
-            return
-        self._switch()
+        with self._lock:
+            if not self._probe.is_attached:
+                return
+            newest = rulesets[-1]
+            if self._ready is None or self._ready[0] is not newest:
+                self._prepare(newest)
+            if len(rulesets) > 1:
+                for name in self._probe.filtered:
+                    self._probe.clear_filter(name)
+                calls = frozenset().union(*map(self._calls_for, rulesets))
+                self._probe.report(calls, STATE_CALLS)
+            else:
+                self._switch()
 
-    def _prepare(self, ruleset: Ruleset) -> None:
-        """Load the filters of a ruleset."""
+    def _prepare(self, ruleset: Ruleset, late: frozenset[str] = frozenset()) -> None:
+        """Load the filters of a ruleset, but for those of the calls in `late`."""
         self._drop_ready()
         calls = self._calls_for(ruleset) & native_numbers(architecture()).keys()
         self.filters = analyse(ruleset, sorted(calls))
-        target = self._target()
-        programs: dict[str, int] = {}
-        for name, one in self.filters.items():
-            if one.is_pass_through or one.is_unused:
-                continue
-            try:
-                programs[name] = self._probe.load_filter(name, emit_filter(one, target))
-            except (FilterTooLargeError, ProbeError) as error:
-                self._say(
-                    "every event of a type is sent: its filter could not be loaded",
-                    type=name,
-                    reason=str(error),
-                )
-        self._ready = ruleset, programs
+        needed = [
+            name
+            for name, one in self.filters.items()
+            if not one.is_pass_through and not one.is_unused
+        ]
+        # What many rules look at is long in the making and must not come last.
+        needed.sort(key=lambda name: len(self.filters[name].shares), reverse=True)
+        self._late = tuple(name for name in needed if name in late)
+        self._ready = ruleset, self._load(name for name in needed if name not in late)
         for forced in forced_through(self.filters):
             self._say(
                 "a rule wants every event of a type",
@@ -89,6 +118,33 @@ class Pushdown:
                 types=list(forced.calls),
                 reason=forced.reason,
             )
+
+    def _load(self, names: Iterable[str]) -> dict[str, int]:
+        """Descriptors of the calls' filters; what cannot be loaded is told and left out."""
+        target = self._target()
+        loading: dict[str, Future[int]] = {}
+        programs: dict[str, int] = {}
+        with ThreadPoolExecutor(_LOADERS, "filters") as pool:
+            for name in names:
+                try:
+                    code = emit_filter(self.filters[name], target)
+                except FilterTooLargeError as error:
+                    self._say_unfiltered(name, error)
+                else:
+                    loading[name] = pool.submit(self._probe.load_filter, name, code)
+        for name, program in loading.items():
+            try:
+                programs[name] = program.result()
+            except ProbeError as error:
+                self._say_unfiltered(name, error)
+        return programs
+
+    def _say_unfiltered(self, name: str, error: Exception) -> None:
+        self._say(
+            "every event of a type is sent: its filter could not be loaded",
+            type=name,
+            reason=str(error),
+        )
 
     def _target(self) -> Target:
         """The kernel that the filters are for."""
