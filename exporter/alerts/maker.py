@@ -35,9 +35,32 @@ class Format(Protocol):
     def settled(self, event: Event) -> "Format":
         """The template with everything read that the event and its state tell by now."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Rough size of what a settled template keeps."""
 
-Draft = Callable[[int], Alert]
-"""An alert that waits for its container's metadata: running number -> the finished alert."""
+
+class Draft(Struct, frozen=True):
+    """An alert that waits for its container's metadata.
+
+    finish: running number -> the finished alert. size_bytes: rough size of what it keeps.
+    """
+
+    finish: Callable[[int], Alert]
+    size_bytes: int = 0
+
+
+_DRAFT_BYTES = 1000
+"""Of a draft without the values that it keeps."""
+
+
+def kept_event(event: Event) -> Event:
+    """A copy that nobody changes, of what says which container an event comes from.
+
+    Without the parameters: what they tell has been read when an alert waits.
+    """
+    return structs.replace(event, thread=copy(event.thread), raw=())
+
 
 CompileFormat = Callable[[str, str], Format]
 """Template and source -> its compiled form. Raises RuleError."""
@@ -125,10 +148,10 @@ class AlertMaker:
         """The alert of this match; reads the event and its state, keeps neither."""
         return self._alert(rule, event, self._formats[rule.index], seq)
 
-    def draft(self, rule: Rule, event: Event) -> Draft:
+    def draft(self, rule: Rule, event: Event, kept: Event) -> Draft:
         """An alert to be finished later: only what the container's runtime tells is left open.
 
-        The copy of event and thread keeps what says which container that is.
+        kept: the copy of the event by `kept_event`.
         """
         formats = self._formats[rule.index]
         settled = structs.replace(
@@ -137,8 +160,9 @@ class AlertMaker:
             plain=None if formats.plain is None else formats.plain.settled(event),
             extra=tuple((key, extra.settled(event)) for key, extra in formats.extra),
         )
-        kept = structs.replace(event, thread=copy(event.thread))
-        return partial(self._alert, rule, kept, settled)
+        parts = [settled.output, settled.plain, *(extra for _, extra in settled.extra)]
+        size = _DRAFT_BYTES + sum(part.held_bytes for part in parts if part is not None)
+        return Draft(partial(self._alert, rule, kept, settled), size)
 
     def _alert(self, rule: Rule, event: Event, formats: RuleFormats, seq: int) -> Alert:
         text, fields = formats.output.render_with_fields(event)

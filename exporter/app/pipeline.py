@@ -14,11 +14,12 @@ from typing import Protocol
 from msgspec import Struct
 
 from exporter.alerts.alert import Alert
-from exporter.alerts.hold import AlertHold
-from exporter.alerts.maker import Draft
+from exporter.alerts.hold import AlertHold, Possible
+from exporter.alerts.maker import Draft, kept_event
 from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
+from exporter.rules.undecided import Candidate
 
 _POLL_NS = 250_000_000
 """Longest wait for an event: so long a stop may take, and four times a second the thread wakes."""
@@ -74,6 +75,17 @@ class AlertTaker(Protocol):
         """Take one alert; False when it is lost, which the taker counts."""
 
 
+class Drafting(Struct, frozen=True):
+    """What to do with events whose container nobody has told of yet.
+
+    weigh: the rules that match, and those whose answer hangs on what will be told. draft: an alert
+    to be finished when it is; takes the event and its copy.
+    """
+
+    weigh: Callable[[Event], Sequence[Candidate]]
+    draft: Callable[[Rule, Event, Event], Draft]
+
+
 def no_checks(_event: Event) -> Sequence[tuple[Rule, Callable[[Event], bool]]]:
     """For rules that cannot be measured one by one."""
     return ()
@@ -107,7 +119,7 @@ class ActiveRules(Struct, frozen=True):
     match: Callable[[Event], Sequence[Rule]]
     make: Callable[[Rule, Event, int], Alert]
     checks: Callable[[Event], Sequence[tuple[Rule, Callable[[Event], bool]]]] = no_checks
-    draft: Callable[[Rule, Event], Draft] | None = None
+    drafting: Drafting | None = None
     """For alerts that wait for metadata; None where none ever does."""
 
     @property
@@ -216,14 +228,17 @@ class Pipeline:
             self._note("state", error)
 
     def _match(self, event: Event) -> None:
-        rules = self.rules
-        try:
-            matched = rules.match(event)
-        except Exception as error:  # noqa: BLE001
-            self._note("rules", error)
-            matched = ()
-        for rule in matched:
-            self._alert(rules, rule, event)
+        rules, hold = self.rules, self._hold
+        if hold is not None and hold.lookups.pending and hold.must_wait(event):
+            self._wait(hold, rules, event)
+        else:
+            try:
+                matched = rules.match(event)
+            except Exception as error:  # noqa: BLE001
+                self._note("rules", error)
+                matched = ()
+            for rule in matched:
+                self._alert(rules, rule, event)
         self.delivered[event.type.code] += 1
         self._until_sample -= 1
         if not self._until_sample and self._costs is not None:
@@ -232,21 +247,33 @@ class Pipeline:
 
     def _alert(self, rules: ActiveRules, rule: Rule, event: Event) -> None:
         hold = self._hold
-        if hold is not None and rules.draft is not None:
-            if hold.must_wait(event):
-                self._wait(hold, rules.draft, rule, event)
-                return
-            if len(hold):
-                self._finish(hold.before(event))
+        if hold is not None and len(hold):
+            self._finish(hold.before(event))
         self._make(partial(rules.make, rule, event))
 
-    def _wait(
-        self, hold: AlertHold, draft: Callable[[Rule, Event], Draft], rule: Rule, event: Event
-    ) -> None:
+    def _wait(self, hold: AlertHold, rules: ActiveRules, event: Event) -> None:
+        """Keep what the event may become until its container is told of."""
+        drafting = rules.drafting
+        if drafting is None:
+            return
         try:
-            self._finish(hold.put(event, draft(rule, event), time.monotonic_ns()))
+            candidates = drafting.weigh(event)
+        except Exception as error:  # noqa: BLE001
+            self._note("rules", error)
+            return
+        if not candidates:
+            return
+        try:
+            kept = kept_event(event)
+            possible = [
+                Possible(drafting.draft(one.rule, event, kept), one.question, one.size_bytes)
+                for one in candidates
+            ]
         except Exception as error:  # noqa: BLE001
             self._note("alert", error)
+            return
+        match_all = rules.ruleset.match_all
+        self._finish(hold.put(kept, possible, time.monotonic_ns(), match_all=match_all))
 
     def _release(self, hold: AlertHold) -> None:
         """Let alerts go that need not wait any longer, whether events come or not."""
@@ -258,11 +285,11 @@ class Pipeline:
 
     def _finish(self, drafts: Iterable[Draft]) -> None:
         for draft in drafts:
-            self._make(draft)
+            self._make(draft.finish)
 
-    def _make(self, draft: Draft) -> None:
+    def _make(self, finish: Callable[[int], Alert]) -> None:
         try:
-            alert = draft(self._seq + 1)
+            alert = finish(self._seq + 1)
         except Exception as error:  # noqa: BLE001
             self._note("alert", error)
             return

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from exporter.alerts.maker import AlertMaker, AlertOptions
-from exporter.app.pipeline import ActiveRules
+from exporter.app.pipeline import ActiveRules, Drafting
 from exporter.config.schema import AppendOutput as AppendOutputSection
 from exporter.config.schema import Config
 from exporter.errors import RuleError, Span
@@ -164,7 +164,7 @@ def load_active(
         match=engine.match,
         make=maker.make,
         checks=engine.checks,
-        draft=maker.draft,
+        drafting=Drafting(weigh=engine.weigh, draft=maker.draft),
     )
     on_loaded(LoadedRules(active, engine, report))
     return active

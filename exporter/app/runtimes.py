@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from exporter.alerts.hold import AlertHold
+from exporter.alerts.hold import AlertHold, HoldOptions
 from exporter.app.logs import Logger
 from exporter.config.containers import ContainersSection
 from exporter.errors import ConfigError
@@ -36,7 +36,12 @@ class Runtimes:
     def __init__(self, section: ContainersSection, log: Logger) -> None:
         self.lookups = Lookups()
         self.hold = AlertHold(
-            self.lookups, hold_ns=round(section.hold * 1e9), capacity=section.hold_capacity
+            self.lookups,
+            HoldOptions(
+                hold_ns=round(section.hold * 1e9),
+                capacity=section.hold_capacity,
+                memory_bytes=section.hold_memory,
+            ),
         )
         self._log = log
         self._section = section
@@ -54,6 +59,10 @@ class Runtimes:
         hold, lookups, watch = self.hold, self.lookups, self._watch
         registry.read(
             families.ALERT_HOLDS, lambda: {(step,): count for step, count in hold.counts.items()}
+        )
+        registry.read(
+            families.MATCH_HOLDS,
+            lambda: {(step,): count for step, count in hold.decisions.items()},
         )
         registry.read(families.CONTAINER_METADATA_MISSING, lambda: _misses(lookups))
         registry.read(

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from exporter.config.section import Section
-from exporter.config.units import Duration
+from exporter.config.units import Duration, Size
 
 
 class ContainerSockets(Section):
@@ -72,11 +72,15 @@ class ContainersSection(Section):
         default=0.5,
         ge=0,
         le=10,
-        description="Longest wait of an alert for its container's metadata; 0: alerts never wait.",
+        description="Longest wait of an alert, or of a rule's decision, for the metadata of its"
+        " container; 0: none waits.",
     )
     kubernetes: KubernetesSection = Field(
         default=KubernetesSection(), description="Kubernetes API."
     )
     hold_capacity: int = Field(
-        default=1024, ge=1, le=100_000, description="Alerts waiting for metadata at most."
+        default=1024, ge=1, le=100_000, description="Alerts and decisions that wait at most."
+    )
+    hold_memory: Size = Field(
+        default=16 << 20, ge=1 << 16, description="Memory that they take at most, roughly."
     )

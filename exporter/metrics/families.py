@@ -281,7 +281,15 @@ ALERT_HOLDS = Family(
     "lanner_alert_holds_total",
     Kind.COUNTER,
     "Alerts that waited for the metadata of their container, by step: held, then one of completed,"
-    " missed (the runtime does not know it), timed_out or overflow (too many were waiting).",
+    " missed (the runtime does not know it), timed_out, overflow (too many were waiting) or memory"
+    " (they took too much of it).",
+    ("step",),
+)
+MATCH_HOLDS = Family(
+    "lanner_match_holds_total",
+    Kind.COUNTER,
+    "Decisions of rules that waited for the metadata of a container because they depend on it, by"
+    " the same steps as lanner_alert_holds_total; whether the rule matched is not told here.",
     ("step",),
 )
 CONTAINER_METADATA_MISSING = Family(

@@ -70,9 +70,9 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """An operand that is a constant argument of a transformer."""
+    """An operand that is a constant: an argument of a transformer, or a value that was read."""
 
-    value: bytes | int
+    value: Any
     type: T = T.CHARBUF
     is_list: bool = False
 

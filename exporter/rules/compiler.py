@@ -30,7 +30,8 @@ class EventFunction:
     """The function of one or more event types.
 
     event_names: types it serves. rules: those it can match, in match order. text: its source.
-    one: for the careful path: a function from an event to whether one rule matches.
+    one: for the careful path: a function from an event to whether one rule matches. plan, nodes:
+    what it was made of, a node a rule.
     """
 
     event_names: tuple[str, ...]
@@ -38,6 +39,8 @@ class EventFunction:
     text: str
     call: MatchFunction
     one: Callable[[int], Callable[[Event], bool]]
+    plan: Plan
+    nodes: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -133,7 +136,8 @@ class _SourceCompiler:
             return found
 
         call = _load(text, name, self.space.values)
-        return EventFunction((event_type.name,), rules, text, call, one)
+        nodes = tuple(node for _, node in parts)
+        return EventFunction((event_type.name,), rules, text, call, one, self.plan, nodes)
 
 
 def emit_predicate(plan: Plan, space: Namespace, name: str, node: int) -> str:

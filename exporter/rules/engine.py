@@ -10,6 +10,7 @@ from exporter.events.event import Event
 from exporter.events.table import load_event_table
 from exporter.rules.compiler import CompiledRuleset, EventFunction, compile_ruleset
 from exporter.rules.ruleset import Rule, Ruleset
+from exporter.rules.undecided import Candidate, Undecided
 
 SYSCALL = "syscall"
 
@@ -33,6 +34,7 @@ class Engine:
         self.compiled: CompiledRuleset = compile_ruleset(ruleset)
         self.rule_errors: Counter[str] = Counter()
         self._checks: dict[int, list[tuple[Rule, Check]]] = {}
+        self._undecided: dict[int, Undecided] = {}
         self._shared = frozenset(
             event.code for event in load_event_table().events if event.id in _SHARED_IDS
         )
@@ -58,6 +60,24 @@ class Engine:
             return function(event)
         except Exception:  # noqa: BLE001 - the rule's edge: counted by rule below
             return self._match_carefully(event)
+
+    def weigh(self, event: Event) -> Sequence[Candidate]:
+        """What `match` gives, for an event whose container nobody has told of yet.
+
+        Rules whose answer hangs on that come with the question that is left.
+        """
+        function = self._function_of(event)
+        if function is None:
+            return ()
+        undecided = self._undecided.get(id(function))
+        if undecided is None:
+            undecided = self._undecided[id(function)] = Undecided(
+                function.plan, function.rules, function.nodes, self._count_error
+            )
+        return undecided.candidates(event, self.match(event), match_all=self.ruleset.match_all)
+
+    def _count_error(self, rule: Rule) -> None:
+        self.rule_errors[rule.name] += 1
 
     def checks(self, event: Event) -> list[tuple[Rule, Check]]:
         """The rules that could match this event, each as a function of its own, for measuring.

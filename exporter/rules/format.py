@@ -5,10 +5,12 @@ Source: rule-language.md section 18.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -25,6 +27,7 @@ from exporter.rules.printing import (
     RAW_ARGUMENT,
     Renderer,
     json_form,
+    settled_operand,
     text_form,
     text_reader,
     uses_of,
@@ -37,6 +40,7 @@ _NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
 _ARG = re.compile(r"""\[(?:"([^"]*)"|'([^']*)'|([^\]\["'\s]+))\]""")
 _CALL = re.compile(r"[a-z0-9]+\(")
 _CLOSING = re.compile(r"[)\]]")
+_VALUE_BYTES = 200
 _MAX_BRACKETS = 64
 """Brackets that are tried as the end of a transformer call."""
 
@@ -87,7 +91,8 @@ class OutputFormat:
 
     template: as written. uses, field_names: the plain fields it reads, each once, in order; those
     inside transformers included. prints_missing: whether missing values print as `<NA>` instead of
-    suppressing the whole text.
+    suppressing the whole text. late: pieces that ask the container's runtime -> what is left of
+    them once an event has been read. held_bytes: rough size of the values in a settled template.
     """
 
     def __init__(
@@ -97,7 +102,7 @@ class OutputFormat:
         uses: list[FieldUse],
         *,
         prints_missing: bool,
-        late: frozenset[Renderer] = frozenset(),
+        late: Mapping[Renderer, Callable[[Event], Renderer]] = MappingProxyType({}),
     ) -> None:
         self.template = template
         self.uses = tuple(uses)
@@ -109,6 +114,7 @@ class OutputFormat:
         shown = {piece.place for piece in pieces if isinstance(piece, Shown)}
         self._shown = [(place, use.read) for place, use in enumerate(uses) if place in shown]
         self._late = late
+        self.held_bytes = 0
 
     def settled(self, event: Event) -> "OutputFormat":
         """This template with everything read but what the container's runtime tells later.
@@ -116,9 +122,14 @@ class OutputFormat:
         The result is rendered once, with a copy of the event, when the runtime has answered.
         """
         late = self._late
-        reads = [use.read if use.field.is_late else _constant(use.read(event)) for use in self.uses]
+        values = [None if use.field.is_late else use.read(event) for use in self.uses]
+        reads = [
+            use.read if use.field.is_late else _constant(value)
+            for use, value in zip(self.uses, values, strict=True)
+        ]
         settled = copy(self)
         vars(settled).update(
+            held_bytes=sum(map(_size, values)),
             _reads=reads,
             _shown=[(place, reads[place]) for place, _ in self._shown],
             _json=[
@@ -127,7 +138,9 @@ class OutputFormat:
             ],
             _pieces=[
                 piece
-                if isinstance(piece, bytes | Shown) or piece in late
+                if isinstance(piece, bytes | Shown)
+                else late[piece](event)
+                if piece in late
                 else _constant(piece(event))
                 for piece in self._pieces
             ],
@@ -203,7 +216,7 @@ def compile_format(
     prints_missing = template.startswith("*")
     pieces: list[Piece] = []
     uses: dict[str, FieldUse] = {}
-    late: set[Renderer] = set()
+    late: dict[Renderer, Callable[[Event], Renderer]] = {}
     for part in split_template(template, source):
         if isinstance(part, str):
             pieces.append(part.encode("utf-8", "surrogateescape"))
@@ -217,19 +230,23 @@ def compile_format(
                 text = _cleaned_text(text, clean)
             pieces.append(Shown(list(uses).index(operand.use.text), text, part.width))
             continue
-        renderer = text_reader(operand, is_base64=is_base64)
-        if clean is not None:
-            renderer = _cleaned(renderer, clean)
-        renderer = _finished(renderer, part.width, prints_missing=prints_missing)
+        finish = partial(
+            _text_piece,
+            is_base64=is_base64,
+            clean=clean,
+            width=part.width,
+            prints_missing=prints_missing,
+        )
+        renderer = finish(operand)
         pieces.append(renderer)
         if any(use.field.is_late for use in uses_of(operand)):
-            late.add(renderer)
+            late[renderer] = _Settling(operand, finish)
     return OutputFormat(
         template,
         pieces,
         list(uses.values()),
         prints_missing=prints_missing,
-        late=frozenset(late),
+        late=late,
     )
 
 
@@ -258,6 +275,37 @@ def split_template(template: str, source: str) -> Iterator[str | Token]:
 def _constant(value: Any) -> Reader:
     """A reader of something that was read before."""
     return lambda _event: value
+
+
+def _size(value: Any) -> int:
+    """Rough size of a value that is kept as it was read, as text and as JSON shows it."""
+    if isinstance(value, tuple):
+        return sum(map(_size, value))
+    return _VALUE_BYTES + (3 * len(value) if isinstance(value, bytes) else 0)
+
+
+class _Settling(Struct, frozen=True):
+    """Makes the renderer of an operand that asks nothing more of an event that is over."""
+
+    operand: Operand
+    finish: Callable[[Operand], Renderer]
+
+    def __call__(self, event: Event) -> Renderer:
+        return self.finish(settled_operand(self.operand, event))
+
+
+def _text_piece(
+    operand: Operand,
+    *,
+    is_base64: bool,
+    clean: Callable[[bytes], bytes] | None,
+    width: int | None,
+    prints_missing: bool,
+) -> Renderer:
+    renderer = text_reader(operand, is_base64=is_base64)
+    if clean is not None:
+        renderer = _cleaned(renderer, clean)
+    return _finished(renderer, width, prints_missing=prints_missing)
 
 
 def _finished(renderer: Renderer, width: int | None, *, prints_missing: bool) -> Renderer:

@@ -7,14 +7,13 @@ deep conditions cannot exhaust the stack. Source: rule-language.md sections 3 to
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from exporter.events.table import EventType
 from exporter.rules.ast import And, Check, Exists, MacroRef, Node, Not, Or
 from exporter.rules.bind import Read, Test, bind_check
 from exporter.rules.conditions import ConditionError
 from exporter.rules.fields.field import UNKNOWN, Compare
-from exporter.rules.operators import compare_values, make_predicate
+from exporter.rules.operators import make_predicate
 from exporter.rules.values import NETWORKS
 
 FALSE = 0
@@ -331,10 +330,3 @@ def _merge_all(plan: Plan, children: Sequence[int]) -> tuple[int, ...]:
         else:
             out.append(plan.add_not(_combine(plan, tests, key[1])))
     return tuple(out)
-
-
-def decide(test: Test, left: Any, right: Any = None) -> bool:
-    """What a test says of given operand values; None is a missing value."""
-    if test.right is not None:
-        return compare_values(test.op, left, right)
-    return left is not None and make_predicate(test)(left)

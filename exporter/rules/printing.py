@@ -6,6 +6,7 @@ Source: rule-language.md sections 4, 18.4 and 19.
 
 import base64
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from exporter.events.event import Event
@@ -62,6 +63,22 @@ def value_reader(operand: Operand) -> Reader:
             function = function_of(operand.name, operand.selector)
             arguments = [value_reader(arg) for arg in operand.args]
             return lambda event: function(*[read(event) for read in arguments])
+
+
+def settled_operand(operand: Operand, event: Event) -> Operand:
+    """The operand with constants in place of all that its event tells.
+
+    Left to read is what the container's runtime tells, which may not have answered.
+    """
+    if not any(use.field.is_late for use in uses_of(operand)):
+        return Const(value_reader(operand)(event), operand.type, operand.is_list)
+    match operand:
+        case Items(parts):
+            return replace(operand, items=tuple([settled_operand(part, event) for part in parts]))
+        case Call():
+            return replace(operand, args=tuple([settled_operand(a, event) for a in operand.args]))
+        case _:
+            return operand
 
 
 def text_reader(operand: Operand, *, is_base64: bool = False) -> Renderer:

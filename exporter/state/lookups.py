@@ -47,8 +47,9 @@ Arrival = Container | Missed | Gone
 class Lookups:
     """Both directions between the hot thread and the event loop.
 
-    has_runtime: whether any runtime is connected; set by the loop. misses: by reason, counted by
-    the hot thread. lost: arrivals refused because the hot thread stood still, counted by the loop.
+    has_runtime: whether any runtime is connected; set by the loop. pending: ids whose facts were
+    asked for and may still come. misses: by reason, counted by the hot thread. lost: arrivals
+    refused because the hot thread stood still, counted by the loop.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Lookups:
         self.lost = 0
         self.arrived: deque[Arrival] = deque()
         self._asked: OrderedDict[bytes, bool] = OrderedDict()
-        self._pending = 0
+        self.pending = 0
         self._wanted: deque[bytes] = deque()
         self._is_woken = False
         self._wake: Wake | None = None
@@ -83,7 +84,7 @@ class Lookups:
 
     def is_pending(self, container: bytes) -> bool:
         """Whether the facts of a container were asked for and may still come."""
-        return self._pending > 0 and self._asked.get(container, False)
+        return self.pending > 0 and self._asked.get(container, False)
 
     def settle(self, arrival: Arrival) -> None:
         """Note that an arrival was taken: nobody waits for it any more."""
@@ -106,10 +107,10 @@ class Lookups:
         self._remember(container, is_pending=False)
 
     def _remember(self, container: bytes, *, is_pending: bool) -> None:
-        self._pending += is_pending - self._asked.get(container, False)
+        self.pending += is_pending - self._asked.get(container, False)
         self._asked[container] = is_pending
         if len(self._asked) > _MAX_ASKED:
-            self._pending -= self._asked.popitem(last=False)[1]
+            self.pending -= self._asked.popitem(last=False)[1]
 
     # The event loop's side
 

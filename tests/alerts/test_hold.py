@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.alerts.hold import AlertHold
+from exporter.alerts.hold import AlertHold, HoldOptions, Possible
+from exporter.alerts.maker import Draft
 from exporter.events.container import Container
 from exporter.events.host import Host
 from tests.factories import make_event, make_thread
@@ -17,12 +18,17 @@ class Asked:
     """Lookups whose answers the test gives."""
 
     def __init__(self, *pending: bytes) -> None:
-        self.pending = set(pending)
+        self.asked = set(pending)
         self.arrived: list[object] = []
+
+    @property
+    def pending(self) -> int:
+        """How many are asked for."""
+        return len(self.asked)
 
     def is_pending(self, container: bytes) -> bool:
         """Whether it is asked for now."""
-        return container in self.pending
+        return container in self.asked
 
 
 def event_in(container: bytes, host: Host):
@@ -30,48 +36,60 @@ def event_in(container: bytes, host: Host):
     return make_event(proc=make_thread("sh", container_id=container), host=host)
 
 
+def make_hold(asked: Any, capacity: int = 9, *, hold_ns: int = HOLD_NS, memory: int = 10**9):
+    """A hold with these bounds."""
+    options = HoldOptions(hold_ns=hold_ns, capacity=capacity, memory_bytes=memory)
+    return AlertHold(asked, options)
+
+
 def names(drafts) -> list[str]:
     """What the drafts of these tests finish to."""
-    return [draft(0) for draft in drafts]
+    return [draft.finish(0) for draft in drafts]
 
 
-def put(hold: Any, event, name: str, now_ns: int = 0) -> list[str]:
+def possible(name: str, question=None, size: int = 0) -> Possible:
+    """An alert that finishes to its name."""
+    draft = Draft(lambda _seq: name, size)  # type: ignore[arg-type, return-value]
+    return Possible(draft, question)
+
+
+def put(hold: Any, event, name: str, now_ns: int = 0, *, question=None, size: int = 0) -> list[str]:
     """Hold an alert that finishes to its name."""
-    return names(hold.put(event, lambda _seq: name, now_ns))
+    return names(hold.put(event, [possible(name, question, size)], now_ns))
 
 
 def test_only_pending_containers_wait():
     """The host, known containers and those nobody is asked about do not wait."""
     host = Host(containers={b"known": Container(id=b"known")})
-    hold = AlertHold(Asked(b"asked", b"known"), hold_ns=HOLD_NS, capacity=9)
+    hold = make_hold(Asked(b"asked", b"known"))
 
     waits = [hold.must_wait(event_in(c, host)) for c in (b"", b"known", b"other", b"asked")]
     assert waits == [False, False, False, True]
-    assert not AlertHold(Asked(b"asked"), hold_ns=0, capacity=9).must_wait(event_in(b"asked", host))
+    assert not make_hold(Asked(b"asked"), hold_ns=0).must_wait(event_in(b"asked", host))
 
 
 def test_an_answer_lets_all_go_in_order():
     """With the metadata there, the alerts of the container go as they came; others stay."""
     host, asked = Host(), Asked(b"a", b"b")
-    hold = AlertHold(asked, hold_ns=HOLD_NS, capacity=9)
+    hold = make_hold(asked)
     for name in ("a1", "b1", "a2"):
         put(hold, event_in(name[:1].encode(), host), name)
-    asked.pending.discard(b"a")
+    asked.asked.discard(b"a")
     host.containers[b"a"] = Container(id=b"a")
 
     assert names(hold.due(1)) == ["a1", "a2"]
     assert len(hold) == 1
     assert hold.counts == {
-        "held": 3, "completed": 2, "missed": 0, "timed_out": 0, "overflow": 0,
+        "held": 3, "completed": 2, "missed": 0, "timed_out": 0, "overflow": 0, "memory": 0,
     }  # fmt: skip
 
 
 def test_a_miss_ends_the_wait():
     """The answer that nobody knows is an answer."""
     host, asked = Host(), Asked(b"a")
-    hold = AlertHold(asked, hold_ns=HOLD_NS, capacity=9)
+    hold = make_hold(asked)
     put(hold, event_in(b"a", host), "a1")
-    asked.pending.clear()
+    asked.asked.clear()
 
     assert names(hold.due(1)) == ["a1"]
     assert hold.counts["missed"] == 1
@@ -80,7 +98,7 @@ def test_a_miss_ends_the_wait():
 def test_time_ends_the_wait_of_each():
     """Each alert waits its own time, no longer."""
     host = Host()
-    hold = AlertHold(Asked(b"a"), hold_ns=HOLD_NS, capacity=9)
+    hold = make_hold(Asked(b"a"))
     put(hold, event_in(b"a", host), "a1", 0)
     put(hold, event_in(b"a", host), "a2", 100)
 
@@ -93,7 +111,7 @@ def test_time_ends_the_wait_of_each():
 def test_the_oldest_makes_room():
     """Past the capacity the alert that has waited longest goes with what is known."""
     host = Host()
-    hold = AlertHold(Asked(b"a", b"b"), hold_ns=HOLD_NS, capacity=2)
+    hold = make_hold(Asked(b"a", b"b"), 2)
     put(hold, event_in(b"b", host), "b1", 1)
     put(hold, event_in(b"a", host), "a1", 2)
 
@@ -104,13 +122,60 @@ def test_the_oldest_makes_room():
 def test_before_a_later_alert():
     """An alert that need not wait comes behind those of its container that did."""
     host, asked = Host(), Asked(b"a")
-    hold = AlertHold(asked, hold_ns=HOLD_NS, capacity=9)
+    hold = make_hold(asked)
     put(hold, event_in(b"a", host), "a1")
-    asked.pending.clear()
+    asked.asked.clear()
 
     assert names(hold.before(event_in(b"b", host))) == []
     assert names(hold.before(event_in(b"a", host))) == ["a1"]
     assert names(hold.before(event_in(b"a", host))) == []
+
+
+def is_told(event) -> bool:
+    """A rule that matches what has a name."""
+    return event.thread.container_id in event.host.containers
+
+
+def test_a_decision_waits_and_is_taken_once():
+    """A rule that hangs on the answer becomes an alert or nothing, and is counted apart."""
+    for is_named, expected in ((True, ["a1", "a2"]), (False, ["a1"])):
+        host, asked = Host(), Asked(b"a")
+        hold = make_hold(asked)
+        put(hold, event_in(b"a", host), "a1")
+        put(hold, event_in(b"a", host), "a2", question=is_told)
+        asked.asked.discard(b"a")
+        if is_named:
+            host.containers[b"a"] = Container(id=b"a")
+
+        assert names(hold.due(1)) == expected
+        assert len(hold) == 0
+        step = "completed" if is_named else "missed"
+        assert (hold.counts["held"], hold.counts[step]) == (1, 1)
+        assert (hold.decisions["held"], hold.decisions[step]) == (1, 1)
+
+
+def test_the_first_rule_that_matches_ends_an_event():
+    """Unless all are wanted, a rule behind one that matches after all gives nothing."""
+    for is_all, expected in ((True, ["first", "second"]), (False, ["first"])):
+        host, asked = Host(), Asked(b"a")
+        hold = make_hold(asked)
+        both = [possible("first", lambda _event: True), possible("second")]
+        hold.put(event_in(b"a", host), both, 0, match_all=is_all)
+        assert (hold.counts["held"], hold.decisions["held"]) == (is_all, 2 - is_all)
+
+        assert names(hold.rest()) == expected
+
+
+def test_memory_is_bounded():
+    """What has waited longest makes room for bytes too; what is too big alone does not wait."""
+    host = Host()
+    hold = make_hold(Asked(b"a"), memory=100)
+    assert put(hold, event_in(b"a", host), "a1", 1, size=60) == []
+    assert put(hold, event_in(b"a", host), "a2", 2, size=60) == ["a1"]
+    assert put(hold, event_in(b"a", host), "a3", 3, size=101) == ["a2", "a3"]
+
+    assert hold.counts["memory"] == 3
+    assert len(hold) == 0
 
 
 STEP = st.tuples(st.sampled_from(["put", "answer", "due"]), st.sampled_from([b"a", b"b", b"c"]))
@@ -121,7 +186,7 @@ STEP = st.tuples(st.sampled_from(["put", "answer", "due"]), st.sampled_from([b"a
 def test_nothing_is_lost_doubled_or_reordered(steps, capacity):
     """held == finished + waiting at all times; the order of each container is kept."""
     host, asked = Host(), Asked(b"a", b"b", b"c")
-    hold = AlertHold(asked, hold_ns=HOLD_NS, capacity=capacity)
+    hold = make_hold(asked, capacity)
     put_in, out = [], []
     for now_ns, (step, container) in enumerate(steps):
         if step == "put":
@@ -129,7 +194,7 @@ def test_nothing_is_lost_doubled_or_reordered(steps, capacity):
             put_in.append(name)
             out += put(hold, event_in(container, host), name, now_ns * 100)
         elif step == "answer":
-            asked.pending ^= {container}
+            asked.asked ^= {container}
         else:
             out += names(hold.due(now_ns * 100))
         assert len(hold) <= capacity
@@ -139,3 +204,4 @@ def test_nothing_is_lost_doubled_or_reordered(steps, capacity):
     for container in "abc":
         assert [n for n in out if n[0] == container] == [n for n in put_in if n[0] == container]
     assert sum(hold.counts.values()) == 2 * len(put_in)
+    assert not any(hold.decisions.values())

@@ -42,6 +42,8 @@ class TableFormat:
         """The fields that the template names, as far as the table has them."""
         return {key: value for key, value in VALUES.items() if f"%{key}" in self.template}
 
+    held_bytes = 0
+
     def settled(self, _event: Event) -> "TableFormat":
         """Nothing depends on the event."""
         return self

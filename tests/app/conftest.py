@@ -112,6 +112,8 @@ class FakeFormat:
         """Two fields of the event."""
         return {"evt.type": event.type.name, "evt.num": event.num}
 
+    held_bytes = 0
+
     def settled(self, _event: Event) -> "FakeFormat":
         """Nothing depends on metadata."""
         return self

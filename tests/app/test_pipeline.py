@@ -3,12 +3,14 @@
 from typing import Any
 
 from exporter.alerts.alert import Alert
-from exporter.alerts.hold import AlertHold
+from exporter.alerts.hold import AlertHold, HoldOptions
 from exporter.alerts.maker import AlertMaker, AlertOptions
-from exporter.app.pipeline import ActiveRules, Pipeline
+from exporter.app.pipeline import ActiveRules, Drafting, Pipeline
 from exporter.events.container import Container
 from exporter.events.host import Host
+from exporter.rules.engine import Engine
 from exporter.rules.format import compile_format
+from exporter.rules.parser import parse_condition
 from exporter.rules.ruleset import Ruleset
 from exporter.state.lookups import Lookups
 from exporter.state.procfs import Procfs
@@ -21,29 +23,47 @@ LABELS = {b"io.kubernetes.pod.namespace": b"shop", b"io.kubernetes.pod.name": b"
 
 
 class Rig:
-    """A pipeline without its thread: events go in by hand, alerts are collected."""
+    """A pipeline without its thread: events go in by hand, alerts are collected.
 
-    def __init__(self, tmp_path, hold_ns: int = 10**12) -> None:
+    conditions: of the rules r0, r1, ... on every event.
+    """
+
+    def __init__(
+        self, tmp_path, *conditions: str, hold_ns: int = 10**12, match_all: bool = False
+    ) -> None:
         self.host = Host()
         self.lookups = Lookups()
         self.lookups.has_runtime = True
         self.alerts: list[Alert] = []
         self.counted: list[Alert] = []
-        rule = make_rule("r", output="%evt.num %proc.name %container.name")
-        maker = AlertMaker([rule], compile_format, AlertOptions(hostname="n"))
+        rules = tuple(
+            make_rule(
+                f"r{index}",
+                index,
+                ast=parse_condition(condition),
+                event_types=frozenset({make_event().type.code}),
+                output="%evt.num %proc.name %container.name",
+            )
+            for index, condition in enumerate(conditions or ("evt.num > 0",))
+        )
+        maker = AlertMaker(rules, compile_format, AlertOptions(hostname="n"))
+        engine = Engine(Ruleset(rules=rules, sha256={}, match_all=match_all))
+        self.hold = AlertHold(
+            self.lookups, HoldOptions(hold_ns=hold_ns, capacity=100, memory_bytes=1 << 20)
+        )
         self.pipeline = Pipeline(
             source=None,  # type: ignore[arg-type]
             state=State(self.host, keep_fds=False, procfs=Procfs(tmp_path), lookups=self.lookups),
             rules=ActiveRules(
-                ruleset=Ruleset(rules=(rule,), sha256={}),
-                match=lambda _event: (rule,),
+                ruleset=engine.ruleset,
+                match=engine.match,
                 make=maker.make,
-                draft=maker.draft,
+                drafting=Drafting(weigh=engine.weigh, draft=maker.draft),
             ),
             counters=self,
             queue=self,
             on_end=lambda _error: None,
-            hold=AlertHold(self.lookups, hold_ns=hold_ns, capacity=100),
+            hold=self.hold,
         )
 
     def count(self, alert: Alert) -> None:
@@ -122,3 +142,61 @@ def test_an_alert_that_waited_in_vain(tmp_path):
 
     assert rig.messages() == ["1 sh <NA>", "2 sh <NA>"]
     assert rig.lookups.misses["not_found"] == 1
+
+
+NAMED = "container.name = web"
+UNNAMED = "not container.name = web"
+
+
+def test_a_rule_on_names_is_decided_when_they_come(tmp_path):
+    """At the event nothing is known: neither a miss nor an alert for what is not the case."""
+    rig = Rig(tmp_path, NAMED, UNNAMED, match_all=True)
+    rig.lookups.want(WEB)
+    rig.handle(1, WEB)
+    rig.handle(2)
+    assert [(a.rule, a.event_num) for a in rig.alerts] == [("r1", 2)]
+
+    rig.lookups.told(Container(id=WEB, name=b"web"))
+    rig.handle(3, WEB)
+    assert [(a.rule, a.event_num) for a in rig.alerts] == [("r1", 2), ("r0", 1), ("r0", 3)]
+    assert rig.hold.decisions["held"] == rig.hold.decisions["completed"] == 2
+    assert rig.hold.counts["held"] == 0
+
+
+def test_what_is_known_decides_when_nobody_can_tell(tmp_path):
+    """A miss, like the end of the wait, takes the decision with what is known."""
+    rig = Rig(tmp_path, NAMED, UNNAMED)
+    rig.lookups.want(WEB)
+    rig.handle(1, WEB)
+    rig.lookups.missed(WEB, "not_found")
+    rig.handle(2)
+
+    assert [(a.rule, a.event_num) for a in rig.alerts] == [("r1", 1), ("r1", 2)]
+    assert rig.hold.decisions["missed"] == 2
+
+
+def test_nothing_waits_that_does_not_depend_on_names(tmp_path):
+    """An event whose rules are false whatever is told is not kept at all."""
+    rig = Rig(
+        tmp_path,
+        f"proc.name = bash and {NAMED}",
+        f"not proc.name = sh or (not {NAMED} and container.id = host)",
+    )
+    rig.lookups.want(WEB)
+    rig.handle(1, WEB)
+
+    assert len(rig.hold) == 0
+    assert not any(rig.hold.decisions.values())
+
+
+def test_the_process_is_that_of_the_event(tmp_path):
+    """What has changed until the answer came changes neither decision nor text."""
+    rig = Rig(tmp_path, f"proc.name = sh and {NAMED}")
+    rig.lookups.want(WEB)
+    rig.handle(1, WEB)
+    for thread in rig.host.threads.values():
+        thread.comm, thread.container_id = b"other", b""
+    rig.lookups.told(Container(id=WEB, name=b"web"))
+    rig.handle(2)
+
+    assert rig.messages() == ["1 sh web"]

@@ -85,9 +85,9 @@ def _joined(draw: st.DrawFn, parts: st.SearchStrategy[str]) -> str:
     return f"not ({text})" if draw(st.booleans()) else f"({text})"
 
 
-def conditions() -> st.SearchStrategy[str]:
-    """A whole condition."""
-    return st.recursive(checks(), _joined, max_leaves=12)
+def conditions(leaves: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[str]:
+    """A whole condition, of these checks."""
+    return st.recursive(checks() if leaves is None else leaves, _joined, max_leaves=12)
 
 
 _TYPES = ("openat", "open", "execve", "close", "connect", "creat", "read", "switch", "kill")
