@@ -104,6 +104,10 @@ struct scratch {
 	u64 kn[8];
 	u64 slot;
 	u64 depth;
+	u64 messages; /* still to come with the call (syscalls_messages.h) */
+	u64 message; /* index of the one that is written */
+	u64 kept_len;
+	u8 kept[256]; /* attachments of the first message */
 };
 
 _Static_assert(sizeof(struct scratch) <= SCRATCH_BYTES, "user space sizes the map");

@@ -37,7 +37,9 @@
 #define STEP_QUOTACTL 30
 #define STEP_SOCKOPT 31
 #define STEP_IO_PARAMS 32
-#define STEP_COUNT 33
+#define STEP_MESSAGE 33
+#define STEP_POLL 34
+#define STEP_COUNT 35
 
 /* What to do at the exit of a system call; all zero for one that nobody wants. */
 struct syscall_info {
@@ -56,6 +58,7 @@ struct syscall_info {
 #define SYSCALL_PIPE2 64
 #define SYSCALL_SOCKETPAIR 128
 #define SYSCALL_SET_OPTION 256
+#define SYSCALL_PPOLL 512
 #define SYSCALL_ONLY_STATE (1 << 30) /* no rule looks: leave out what the state has no use for */
 #define SYSCALL_STATE (1 << 31) /* the state follows these events; they are dropped last */
 
@@ -100,6 +103,8 @@ struct event_counters {
 #define WANT_PROCEXIT bpf_pseudo_fd(1, 106)
 #define TYPED bpf_pseudo_fd(1, 108) /* the program's context and task are typed pointers */
 #define RING_LIMIT bpf_pseudo_fd(1, 107) /* bytes in the ring that leave room for the state's events */
+
+#define SNAPLEN bpf_pseudo_fd(1, 109) /* bytes of what is read and written that a record shows */
 
 static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*map_update)(u64 map, const void *key, const void *value, u64 flags) =

@@ -33,6 +33,8 @@
 #include "syscalls_open.h"
 #include "syscalls_socket.h"
 #include "syscalls_io.h"
+#include "syscalls_messages.h"
+#include "syscalls_poll.h"
 #include "syscalls_ptrace.h"
 #include "syscalls_special.h"
 #include "syscalls_quota.h"

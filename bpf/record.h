@@ -113,21 +113,28 @@ static __always_inline struct scratch *this_scratch(void)
 	return map_lookup(MAP_SCRATCH, &cpu);
 }
 
+/* Whether a record that the state has no use for may go into the ring; counted if not. The last part
+ * is kept for the others: a process whose start is lost is a blind spot for all of its life. */
+static __always_inline bool has_room(u32 code)
+{
+	if (ring_query(MAP_EVENTS, BPF_RB_AVAIL_DATA) <= RING_LIMIT)
+		return true;
+	count_drop(code);
+	return false;
+}
+
 /* Takes this CPU's scratch memory for one record. Tracepoints run with preemption off on the
  * kernels we know; should one interrupt another all the same, it is counted, not mixed up.
  *
- * is_state: the event changes what is known of processes. Others give way while the ring is nearly
- * full: a process whose start is lost is a blind spot for all of its life. */
+ * is_state: the event changes what is known of processes. */
 static __always_inline struct scratch *begin_record(u32 code, u32 nparams, bool is_state)
 {
 	struct scratch *s = this_scratch();
 
 	if (!s)
 		return 0;
-	if (!is_state && ring_query(MAP_EVENTS, BPF_RB_AVAIL_DATA) > RING_LIMIT) {
-		count_drop(code);
+	if (!is_state && !has_room(code))
 		return 0;
-	}
 	if (s->busy) {
 		count_reason(REASON_SCRATCH_BUSY);
 		return 0;
@@ -138,6 +145,7 @@ static __always_inline struct scratch *begin_record(u32 code, u32 nparams, bool 
 	s->flags = 0;
 	s->natt = 0;
 	s->att_done = 0;
+	s->messages = 0;
 	s->off = sizeof(struct record_header) + 2 * nparams;
 	s->task = bpf_get_current_task();
 	return s;
@@ -162,4 +170,31 @@ static __always_inline int end_record(void *ctx, struct writer *w)
 	else
 		run_step(ctx, STEP_FINISH);
 	return lost_step(s);
+}
+
+/* Completes the header of the record in the scratch memory, hands it over to the ring buffer and
+ * counts it. */
+static __always_inline void hand_over(struct scratch *s)
+{
+	struct record_header *h = (struct record_header *)s->data;
+	struct event_counters *count;
+	u32 code = s->code;
+	u64 size = s->off;
+
+	h->record_len = size;
+	h->attachments_len = size - s->params_end;
+	h->flags = s->flags;
+	BOUND(size, 0x7fff);
+	if (ring_output(MAP_EVENTS, s->data, size, 0)) {
+		count_drop(code);
+		return;
+	}
+	count = map_lookup(MAP_COUNTERS, &code);
+	if (count) {
+		count->submitted += 1;
+		if (s->flags & RECORD_TRUNCATED)
+			count->truncated += 1;
+		if (s->flags & RECORD_STATE_ONLY)
+			count->state_only += 1;
+	}
 }

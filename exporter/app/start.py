@@ -83,6 +83,7 @@ def probe_options(config: Config) -> ProbeOptions:
         # The rules are not read yet; what they need is added when they are.
         syscalls=frozenset(),
         followed=STATE_CALLS,
+        snaplen=config.falco_libs.snaplen,
         ring_bytes=1 << (section.ring_size - 1).bit_length(),
         scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
         scope_pid=section.scope_pid or None,

@@ -243,6 +243,17 @@ class ProbeSection(Section):
     )
 
 
+class FalcoLibsSection(Section):
+    """What falco.yaml says of its library, as far as it means something here."""
+
+    snaplen: int = Field(
+        default=80,
+        ge=0,
+        le=4095,
+        description="Bytes that events show of what is read, written, sent or received.",
+    )
+
+
 class DropSection(Section):
     """What is done when the kernel loses events; always counted in lanner_events_dropped_total."""
 
@@ -336,6 +347,9 @@ class Config(Section):
     grpc: GrpcSection = Field(default=GrpcSection(), description="gRPC server.")
     metrics: MetricsSection = Field(default=MetricsSection(), description="Metrics.")
     probe: ProbeSection = Field(default=ProbeSection(), description="Kernel probe.")
+    falco_libs: FalcoLibsSection = Field(
+        default=FalcoLibsSection(), description="Data of system calls."
+    )
     syscall_event_drops: DropSection = Field(
         default=DropSection(), description="Events that the kernel lost."
     )

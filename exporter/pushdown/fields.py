@@ -39,8 +39,13 @@ _EXEC_BITS = 0o111
 _ACCESS = 3
 
 
-def _result(test: Test, _call: CallLayout) -> Approximation:
-    return values.number(test, _RET)
+def _result(test: Test, call: CallLayout) -> Approximation:
+    found = values.number(test, _RET)
+    if not call.has_messages:
+        return found
+    # The call tells how many there were, the event of each how many bytes it has.
+    none = exactly(Below(_RET, 1))
+    return by_case((none, found), otherwise=values.number_from_zero(test))
 
 
 def _result_text(test: Test, _call: CallLayout) -> Approximation:

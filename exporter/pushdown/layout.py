@@ -13,6 +13,7 @@ from exporter.events.table import EventType, event_type
 from exporter.sources.probe.syscalls import (
     CALLS,
     HAS_DIRFD,
+    IO_MESSAGES,
     OPEN_HOW,
     CallSpec,
     Step,
@@ -42,7 +43,8 @@ class CallLayout(Struct, frozen=True):
     """One call: its event, where parameters come from, and the arguments that are paths.
 
     socket: argument with the socket that the event is about; -1 when it is the descriptor
-    returned; None when there is none.
+    returned; None when there is none. has_messages: a call that succeeds has an event for each of
+    its messages, with a result of its own.
     """
 
     name: str
@@ -51,6 +53,7 @@ class CallLayout(Struct, frozen=True):
     places: Mapping[int, Place]
     paths: tuple[int, ...]
     socket: int | None = None
+    has_messages: bool = False
 
     def place(self, name: str) -> Place | None:
         """Where the parameter of this name comes from."""
@@ -102,7 +105,10 @@ def call_layout(name: str) -> CallLayout:
             pass
     paths = [place for place in places.values() if place.form is Form.PATH]
     arguments = tuple(place.argument for place in sorted(paths, key=lambda place: place.number))
-    return CallLayout(name, kind, spec.step, places, arguments[:_MAX_PATHS], socket)
+    has_messages = spec.step is Step.IO and bool(spec.flags & IO_MESSAGES)
+    return CallLayout(
+        name, kind, spec.step, places, arguments[:_MAX_PATHS], socket, has_messages=has_messages
+    )
 
 
 def _open(spec: CallSpec) -> dict[int, Place]:

@@ -86,6 +86,27 @@ def number(test: Test, fact: Fact) -> Approximation:
     return with_modifier(test, one, many)
 
 
+def number_from_zero(test: Test) -> Approximation:
+    """A test on a number that is not negative, whatever it is."""
+
+    def one(op: str, value: Any) -> Approximation:
+        if not isinstance(value, int) or value > 0:
+            return UNKNOWN
+        match op:
+            case "<":
+                return NEVER
+            case ">=":
+                return ALWAYS
+            case "=" | "<=" if value < 0:
+                return NEVER
+            case "!=" | ">" if value < 0:
+                return ALWAYS
+            case _:
+                return UNKNOWN
+
+    return with_modifier(test, one, lambda: UNKNOWN)
+
+
 def known_value(test: Test, value: Any) -> Approximation:
     """A test on a value that is known beforehand; None is a missing one."""
     if value is None:

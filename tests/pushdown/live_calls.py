@@ -31,7 +31,7 @@ O_CREAT_LIKE = 0o100 | 0o20200000
 CALL_NAMES = (
     "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "linkat", "symlink",
     "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
-    "listen", "sendto", "dup2",
+    "listen", "sendto", "sendmmsg", "dup2",
 )  # fmt: skip
 
 
@@ -226,8 +226,10 @@ def _accept(call: LiveCall) -> list[bytes]:
 
 
 def _transfer(call: LiveCall) -> list[bytes]:
+    # Of several messages each has its own result: its bytes.
+    is_message = call.layout.has_messages and call.ret > 0
     fields = {
-        "res": _s64(call.ret),
+        "res": _s64(call.args[3] & 0xFFFFFFFF if is_message else call.ret),
         "fd": _s64(_s32(call.args[0])),
         "size": _u32(call.args[2]),
         "tuple": _tuple(call.socket, is_outgoing=True),

@@ -36,6 +36,9 @@ from exporter.sources.probe.syscalls import (
 )
 
 DEFAULT_RING_BYTES = 8 << 20
+DEFAULT_SNAPLEN = 80
+MAX_SNAPLEN = 4095
+"""Room of the probe for what is read or written (bpf/layout.h)."""
 MIN_KERNEL = (5, 8)
 SCOPE_PIDS_MAX = 65536
 """Processes that a process tree in scope may have at one time."""
@@ -65,14 +68,16 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
     that change something (DEFAULT_CALLS). Successful execs are reported with execve or execveat.
     followed: calls whose events are needed beside them, but for the state alone (`Probe.report`).
     procexit: report the end of threads. ring_bytes: size of the ring buffer, a power of two.
-    scope_cgroup: directory of the only cgroup subtree to look at. scope_pid: the only process to
-    look at, with its descendants.
+    snaplen: bytes that events show of what was read, written, sent or received; at most
+    MAX_SNAPLEN. scope_cgroup: directory of the only cgroup subtree to look at. scope_pid: the only
+    process to look at, with its descendants.
     """
 
     syscalls: frozenset[str] | None = None
     followed: frozenset[str] = frozenset()
     procexit: bool = True
     ring_bytes: int = DEFAULT_RING_BYTES
+    snaplen: int = DEFAULT_SNAPLEN
     scope_cgroup: Path | None = None
     scope_pid: int | None = None
 
@@ -375,6 +380,7 @@ class Probe:
             106: int(options.procexit),
             _IS_TYPED: 0,
             107: options.ring_bytes - options.ring_bytes // _RESERVED_SHARE,
+            109: min(options.snaplen, MAX_SNAPLEN),
         }
 
     def _map_specs(self) -> dict[str, tuple[int, int, int, int]]:

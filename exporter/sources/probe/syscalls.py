@@ -51,11 +51,14 @@ class Step(IntEnum):
     QUOTACTL = 30
     SOCKOPT = 31
     IO_PARAMS = 32
+    MESSAGE = 33
+    POLL = 34
 
 
 (
     HAS_DIRFD, OPEN_HOW, ACCEPT4, CLONE_ARG, CLONE3_ARG, EXECVEAT, PIPE2, SOCKETPAIR, SET_OPTION,
-) = (1 << bit for bit in range(9))  # fmt: skip
+    PPOLL,
+) = (1 << bit for bit in range(10))  # fmt: skip
 STATE = 1 << 31
 """Flag of every call that the state follows; the probe drops its events last."""
 ONLY_STATE = 1 << 30
@@ -82,7 +85,9 @@ _NO_ARGUMENT = frozenset("RCVK")
 _OP = re.compile(r"([A-Z])(\d?)")
 MAX_OPS = 8
 
-IO_VECTOR, IO_MSGHDR, IO_SENT, IO_ADDRESS, IO_SIZE_IS_RESULT = (1 << bit for bit in range(5))
+IO_VECTOR, IO_MSGHDR, IO_SENT, IO_ADDRESS, IO_SIZE_IS_RESULT, IO_MESSAGES = (
+    1 << bit for bit in range(6)
+)
 _IO_PARAMS = {"data": 1, "fd": 2, "size": 3, "tuple": 4, "pos": 5, "msgcontrol": 6, "pid": 7}
 
 
@@ -138,6 +143,8 @@ _OWN_EVENTS: dict[str, CallSpec] = {
     "recvfrom": _io("RECVFROM", IO_ADDRESS, "SOCKET"),
     "sendmsg": _io("SENDMSG", IO_SENT | IO_MSGHDR, "SOCKET"),
     "recvmsg": _io("RECVMSG", IO_MSGHDR | IO_SIZE_IS_RESULT, "SOCKET"),
+    "sendmmsg": _io("SENDMMSG", IO_SENT | IO_MSGHDR | IO_MESSAGES, "SOCKET"),
+    "recvmmsg": _io("RECVMMSG", IO_MSGHDR | IO_SIZE_IS_RESULT | IO_MESSAGES, "SOCKET"),
     "read": _io("READ", 0),
     "write": _io("WRITE", IO_SENT),
     "pread64": _io("PREAD", 0),
@@ -258,6 +265,8 @@ _OWN_EVENTS: dict[str, CallSpec] = {
     "munlockall": _generic("MUNLOCKALL", ""),
     "futex": _generic("FUTEX", "LHL"),
     "nanosleep": _generic("NANOSLEEP", "T"),
+    "poll": CallSpec("PPME_SYSCALL_POLL_X", Step.POLL),
+    "ppoll": CallSpec("PPME_SYSCALL_PPOLL_X", Step.POLL, flags=PPOLL),
     "select": _generic("SELECT", ""),
     "semget": _generic("SEMGET", "UUU"),
     "semctl": _generic("SEMCTL", "UUUU"),
@@ -289,9 +298,9 @@ their directories and capabilities. Everything else that it knows travels with e
 _FREQUENT = frozenset({
     "read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "close", "stat",
     "lstat", "fstat", "newfstatat", "access", "getdents", "getdents64", "lseek", "ioctl", "fcntl",
-    "brk", "mmap", "munmap", "mprotect", "futex", "nanosleep", "select", "epoll_wait", "getuid",
-    "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getsockname", "getpeername",
-    "getsockopt", "getcwd", "flock", "io_uring_enter", "getrlimit", "prlimit64",
+    "brk", "mmap", "munmap", "mprotect", "futex", "nanosleep", "select", "poll", "ppoll",
+    "epoll_wait", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getsockname",
+    "getpeername", "getsockopt", "getcwd", "flock", "io_uring_enter", "getrlimit", "prlimit64",
 })  # fmt: skip
 
 DEFAULT_CALLS = frozenset(_OWN_EVENTS) - _FREQUENT

@@ -199,10 +199,10 @@ def test_transfers_fill_their_event():
 
 
 def test_every_call_of_the_rules_can_be_reported():
-    """Of the calls with an event of their own, only those named here cannot be reported."""
+    """No call of this architecture is left out."""
     known = {call.name for call in load_syscall_table().syscalls if "x86_64" in call.nr}
 
-    assert known - syscalls.CALLS.keys() == {"poll", "ppoll", "sendmmsg", "recvmmsg"}
+    assert known <= syscalls.CALLS.keys()
     assert syscalls.STATE_CALLS <= syscalls.DEFAULT_CALLS <= syscalls.CALLS.keys()
 
 
