@@ -61,8 +61,8 @@ def test_every_message_has_an_event(rig):
         MESSAGES
         + """
 out["sent"] = transfer(
-    libc.sendmmsg, a.fileno(), message([b"one", b"!"], address(b)), message([b"x" * 200], address(c)),
-    message([], address(b)),
+    libc.sendmmsg, a.fileno(), message([b"one", b"!"], address(b)),
+    message([b"x" * 200], address(c)), message([], address(b)),
 )
 room = [bytes(300)]
 out["got"] = transfer(
@@ -184,8 +184,11 @@ libc.poll(ctypes.c_void_p(16), 3, 5)
     )
     read, write = out["pipe"]
     found = (
-        PollFd(read, 0), PollFd(write, POLL["POLLOUT"]), PollFd(-1, 0), PollFd(999, POLL["POLLNVAL"])
-    )  # fmt: skip
+        PollFd(read, 0),
+        PollFd(write, POLL["POLLOUT"]),
+        PollFd(-1, 0),
+        PollFd(999, POLL["POLLNVAL"]),
+    )
 
     polls = of(events, "poll", pid)
     assert [e.named_param("fds") for e in polls[-3:]] == [found, (), ()]
