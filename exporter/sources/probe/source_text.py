@@ -25,6 +25,7 @@ CALL_PROGRAMS = frozenset(
         Step.OPEN_BY_HANDLE_END,
         Step.EXEC_FAILED_ENV,
         Step.IO_PARAMS,
+        Step.MESSAGE,
     )
 )
 """Those that only a record of a system call's exit goes through."""
