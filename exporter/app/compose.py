@@ -198,15 +198,14 @@ def _say_web_config(log: Logger, error: ServerError | None) -> None:
 def settle_interpreter() -> None:
     """Tune the interpreter for a short wait between an event and its alert.
 
-    A full collection over the 75,000 objects of catalogues and compiled rules stops every thread
-    for 20 to 90 ms, longer than an alert may take; after the freeze it takes microseconds. The
-    hot thread waits for the GIL at most one switch interval a holder: under scrapes back to back
-    on a busy machine, the default of 5 ms gave alerts on stdout a p99 of 73 ms, 0.5 ms about 25.
+    A full collection over the 100,000 objects of catalogues and compiled rules stops every thread
+    for 20 to 90 ms, longer than an alert may take; after the freeze it takes microseconds. Some 500
+    of them are garbage, too few for a collection before that. The hot thread waits for the GIL at
+    most one switch interval a holder: under scrapes back to back on a busy machine, the default of
+    5 ms gave alerts on stdout a p99 of 73 ms, 0.5 ms about 25.
     """
-    gc.collect()
     gc.freeze()
     give_back_memory()
-    gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 

@@ -5,6 +5,7 @@ Status 0: done. 1: the input, the machine or the rules do not allow it; the mess
 """
 
 import errno
+import gc
 import os
 import sys
 from importlib import import_module
@@ -20,6 +21,10 @@ INTERRUPTED = 130
 
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a write to standard output meets that is no fault of ours."""
+
+_GC_THRESHOLDS = (50_000, 20, 50)
+"""Almost all that is imported and compiled at a start stays: to look through it for garbage as
+often as Python does takes a tenth of the start."""
 
 _COMMANDS = {
     "run": "exporter.cli.run:run",
@@ -81,6 +86,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    gc.set_threshold(*_GC_THRESHOLDS)
     try:
         cli(prog_name="lanner")
     except BrokenPipeError:
