@@ -5,7 +5,7 @@ Source: spec/scap-format.md sections 7 and 10.
 
 from functools import lru_cache
 
-from exporter.events.params import split_strings
+from exporter.events.strings import split_strings
 
 _SUBSYSTEMS = {b"perf": b"perf_event", b"mem": b"memory", b"io": b"blkio"}
 """Name inside the kernel -> name in /proc/PID/cgroup, by which rules know it."""

@@ -123,13 +123,6 @@ def _decode_blob(data: bytes) -> bytes:
     return data
 
 
-def split_strings(data: bytes) -> tuple[bytes, ...]:
-    """The strings of an args, env or cgroups parameter (NUL-terminated; the last NUL may miss)."""
-    if not data:
-        return ()
-    return tuple((data[:-1] if data[-1] == 0 else data).split(b"\0"))
-
-
 def _sockaddr(byteorder: ByteOrder) -> ParamDecoder:
     def decode(data: bytes) -> SocketAddress:
         family = data[0]

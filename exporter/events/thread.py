@@ -9,6 +9,7 @@ from enum import IntFlag
 from msgspec import Struct
 
 from exporter.events.fd import Fd
+from exporter.events.strings import StringList
 
 UNKNOWN_ID = 0xFFFFFFFF
 """uid, gid or loginuid that is not set or not known (u32 -1)."""
@@ -44,8 +45,8 @@ class Thread(Struct, kw_only=True):
     comm: bytes = b"<NA>"
     exe: bytes = b"<NA>"
     exepath: bytes = b""
-    args: tuple[bytes, ...] = ()
-    env: tuple[bytes, ...] = ()
+    args: StringList = ()
+    env: StringList = ()
     cgroups: tuple[tuple[bytes, bytes], ...] = ()
     flags: int = 0
     fdlimit: int = -1

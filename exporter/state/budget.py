@@ -7,6 +7,7 @@ packed one of some megabytes is enough.
 from collections.abc import Callable
 
 from exporter.events.host import Host
+from exporter.events.strings import StringList, Strings
 
 MAX_BYTES = 96 << 20
 """What processes, descriptors, users and containers of a capture may take together."""
@@ -61,10 +62,14 @@ def measure(host: Host) -> int:
     found += sum(len(user.name) + len(user.home) + len(user.shell) for user in host.users.values())
     found += sum(len(group.name) for group in host.groups.values())
     # Children share the environment of their parent until they have one of their own.
-    shared: dict[int, tuple[bytes, ...]] = {}
+    shared: dict[int, StringList] = {}
     for thread in host.threads.values():
         found += ENTRY_BYTES + len(thread.exe) + len(thread.comm) + len(thread.exepath)
         found += FD_BYTES * len(thread.fds)
         found += sum(len(fd.name) + len(fd.name_raw) for fd in thread.fds.values())
         shared[id(thread.args)], shared[id(thread.env)] = thread.args, thread.env
-    return found + sum(len(text) for texts in shared.values() for text in texts)
+    return found + sum(map(_size, shared.values()))
+
+
+def _size(texts: StringList) -> int:
+    return len(texts.data) if isinstance(texts, Strings) else sum(map(len, texts))

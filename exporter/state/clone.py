@@ -9,7 +9,8 @@ from copy import copy
 
 from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
-from exporter.events.params import decode_all, split_strings
+from exporter.events.params import decode_all
+from exporter.events.strings import as_strings
 from exporter.events.table import load_event_table
 from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.state.tables import RECENT_EXIT_NS, Handler, Tables
@@ -22,6 +23,7 @@ CLONE_VFORK = _FLAGS["CLONE_VFORK"]
 CLONE_NEWPID = _FLAGS["CLONE_NEWPID"]
 CLONE_CHILD_IN_PIDNS = _FLAGS["CLONE_CHILD_IN_PIDNS"]
 CLONE_NEWUSER = _FLAGS["CLONE_NEWUSER"]
+IN_PIDNS = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID
 _NOT_FROM_CALLER = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID | _FLAGS["CLONE_PARENT"]
 
 
@@ -98,7 +100,7 @@ def _child_side(tables: Tables, event: Event) -> None:
         _fill_leader(tables, child, template)
     child.clone_ts_ns = event.ts_ns
     boot = tables.host.boot_ts_ns
-    in_pidns = child.flags & (CLONE_CHILD_IN_PIDNS | CLONE_NEWPID) or child.tid != child.vtid
+    in_pidns = child.flags & IN_PIDNS or child.tid != child.vtid
     inner_start = event.param(20) if in_pidns else 0
     child.pidns_init_start_ts_ns = 0 if inner_start is None else boot + inner_start
     live = event.live
@@ -166,7 +168,7 @@ def _describe(event: Event, child: Thread) -> None:
     values = decode_all(event)
     exe, comm = values[1], values[13]
     child.exe = exe if exe is not None else b"<NA>"
-    child.args = split_strings(values[2] or b"")
+    child.args = as_strings(values[2])
     child.comm = child.exe if comm is None else comm
     child.fdlimit = -1 if values[7] is None else values[7]
     child.pfmajor = values[8] or 0

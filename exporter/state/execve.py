@@ -8,8 +8,9 @@ from typing import Any
 
 from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
-from exporter.events.params import decode_all, split_strings
+from exporter.events.params import decode_all
 from exporter.events.paths import AT_FDCWD, concatenate, with_slash, working_directory
+from exporter.events.strings import as_strings
 from exporter.events.table import load_event_table
 from exporter.events.thread import UNKNOWN_ID, Thread, ThreadFlags
 from exporter.state.tables import Handler, Tables
@@ -20,12 +21,12 @@ _NAME_CHANGED = dict(_TABLES["clone_flags"])["NAME_CHANGED"]
 _CLONE_INVERTED = dict(_TABLES["clone_flags"])["CLONE_INVERTED"]
 _AT_EMPTY_PATH = dict(_TABLES["execveat_flags"])["AT_EMPTY_PATH"]
 
-_KEPT_FLAGS = int(
+KEPT_FLAGS = int(
     ThreadFlags.PIPE_SRC | ThreadFlags.PIPE_DST | ThreadFlags.IS_MAIN_THREAD | _CLONE_INVERTED
 )
-_NEW_FLAGS = int(ThreadFlags.ACTIVE | _NAME_CHANGED)
-_WRITABLE, _UPPER = _FLAGS["EXE_WRITABLE"], _FLAGS["EXE_UPPER_LAYER"]
-_LOWER, _MEMFD = _FLAGS["EXE_LOWER_LAYER"], _FLAGS["EXE_FROM_MEMFD"]
+NEW_FLAGS = int(ThreadFlags.ACTIVE | _NAME_CHANGED)
+WRITABLE, UPPER = _FLAGS["EXE_WRITABLE"], _FLAGS["EXE_UPPER_LAYER"]
+LOWER, MEMFD = _FLAGS["EXE_LOWER_LAYER"], _FLAGS["EXE_FROM_MEMFD"]
 
 
 def on_execve(tables: Tables, event: Event) -> None:
@@ -39,7 +40,7 @@ def on_execve(tables: Tables, event: Event) -> None:
     thread.exe = b"<NA>" if exe is None else exe
     thread.lastexec_ts_ns = event.ts_ns
     thread.comm = thread.exe if comm is None else comm
-    thread.args = split_strings(values[2] or b"")
+    thread.args = as_strings(values[2])
     if not thread.is_valid:
         thread.pid = thread.tid if pid is None else pid
         thread.ptid = -1 if values[5] is None else values[5]
@@ -63,7 +64,7 @@ def on_execve(tables: Tables, event: Event) -> None:
     if tables.keep_fds:
         for number in [number for number, fd in thread.fds.items() if fd.is_cloexec]:
             del thread.fds[number]
-    thread.flags = (thread.flags & _KEPT_FLAGS) | _NEW_FLAGS
+    thread.flags = (thread.flags & KEPT_FLAGS) | NEW_FLAGS
     tables.threads.remove_others(thread)
     tables.set_container(thread)
     tables.users.ensure(thread, event.ts_ns, has_settled=True)
@@ -77,7 +78,7 @@ def _set_process_facts(values: list[Any], thread: Thread) -> None:
             setattr(thread, name, value)
     # An empty list is one that could not be read: what was known before stays.
     if event_env := values[15]:
-        thread.env = split_strings(event_env)
+        thread.env = as_strings(event_env)
     if event_cgroups := values[14]:
         thread.cgroups = parse_cgroups(event_cgroups)
     if values[22] is not None:
@@ -106,19 +107,25 @@ _PROCESS_FACTS = (
 def _set_image_facts(values: list[Any], thread: Thread) -> None:
     flags = values[19]
     if flags is not None:
-        thread.exe_writable = flags & _WRITABLE != 0
-        thread.exe_upper_layer = flags & _UPPER != 0
-        thread.exe_from_memfd = flags & _MEMFD != 0
-        thread.exe_lower_layer = flags & _LOWER != 0
+        thread.exe_writable = flags & WRITABLE != 0
+        thread.exe_upper_layer = flags & UPPER != 0
+        thread.exe_from_memfd = flags & MEMFD != 0
+        thread.exe_lower_layer = flags & LOWER != 0
     if values[23] is not None:
         thread.exe_ino = values[23]
     if values[24] is not None:
         thread.exe_ino_ctime_ns = values[24]
     if values[25] is not None:
         thread.exe_ino_mtime_ns = values[25]
-    ctime = values[24]
-    if ctime is None:
-        return
+    if values[24] is not None:
+        note_image_times(thread, values[24])
+
+
+def note_image_times(thread: Thread, ctime: int) -> None:
+    """How old the executable was when the process and its pid namespace began.
+
+    ctime: of the executable, ns since the epoch.
+    """
     if thread.clone_ts_ns:
         thread.ctime_duration_proc_start_ns = thread.clone_ts_ns - ctime
     if thread.pidns_init_start_ts_ns and ctime > thread.pidns_init_start_ts_ns:

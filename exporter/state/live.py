@@ -10,14 +10,14 @@ from collections import OrderedDict
 from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
 from exporter.events.live import LiveContext
-from exporter.events.params import decode_text, split_strings
+from exporter.events.params import decode_text
 from exporter.events.paths import with_slash
+from exporter.events.strings import as_strings
 from exporter.events.thread import Thread
 from exporter.state.clone import (
-    CLONE_CHILD_IN_PIDNS,
     CLONE_FILES,
     CLONE_INVERTED,
-    CLONE_NEWPID,
+    IN_PIDNS,
     born_of,
 )
 from exporter.state.procfs import Procfs
@@ -37,7 +37,6 @@ _MAX_MISSING_PARENTS = 32
 _FLAGS, _PIDNS_START = 15, 20
 """Indices of `flags` and `pidns_init_start_ts` in the events of the clone family."""
 
-_IN_PIDNS = CLONE_CHILD_IN_PIDNS | CLONE_NEWPID
 _from_bytes = int.from_bytes
 
 Cgroups = tuple[tuple[bytes, bytes], ...]
@@ -98,7 +97,7 @@ class LiveThreads:
         child.vtid, child.vpid = live.vtid, live.vpid
         child.flags = flags | CLONE_FILES if is_thread else flags
         child.exe = decode_text(raw[1]) if raw[1] else b"<NA>"
-        child.args = split_strings(raw[2])
+        child.args = as_strings(raw[2])
         child.comm = live.comm
         child.fdlimit = _from_bytes(raw[7], "little", signed=True)
         child.pfmajor = _from_bytes(raw[8], "little")
@@ -112,19 +111,19 @@ class LiveThreads:
         child.clone_ts_ns = child.seen_ns = event.ts_ns
         child.start_boottime_ns = live.start_boottime_ns
         start = self.tables.host.boot_ts_ns
-        if flags & _IN_PIDNS or tid != live.vtid:
+        if flags & IN_PIDNS or tid != live.vtid:
             start += _from_bytes(raw[_PIDNS_START], "little")
         child.pidns_init_start_ts_ns = start
         child.mntns, child.cgroup_id = live.mntns, live.cgroup_id
         if live.cwd is not None:
             (parent if is_thread else child).cwd = with_slash(live.cwd)
         event.thread = self.tables.threads.add(child)
-        self.learn_cgroups(live, child.cgroups)
+        self.learn_cgroups(live.cgroup_id, live.mntns, child.cgroups)
         if parent.container_id or child.mntns != parent.mntns or child.cgroups != parent.cgroups:
             self.tables.set_container(child)
             self.tables.users.ensure(child, event.ts_ns)
         if live.ptid not in threads:
-            self._parent(child, event.ts_ns)
+            self.find_parents(child, event.ts_ns)
         return True
 
     def told(self, event: Event, live: LiveContext, *, is_new: bool) -> None:
@@ -136,10 +135,10 @@ class LiveThreads:
         if thread is None:
             return
         if event.param(0) == 0:
-            self.learn_cgroups(live, thread.cgroups)
+            self.learn_cgroups(live.cgroup_id, live.mntns, thread.cgroups)
             if is_new:
                 self._refresh(thread, event, live)
-            self._parent(thread, event.ts_ns)
+            self.find_parents(thread, event.ts_ns)
             if not thread.exepath:
                 self._read_image(thread, event.ts_ns)
 
@@ -174,10 +173,10 @@ class LiveThreads:
         for name in ("exepath", *_IMAGE_FACTS, *_CAPABILITIES, "root"):
             setattr(thread, name, getattr(read, name))
 
-    def learn_cgroups(self, live: LiveContext, cgroups: Cgroups) -> None:
+    def learn_cgroups(self, cgroup_id: int, mntns: int, cgroups: Cgroups) -> None:
         """Remember the paths that an event tells of a cgroup id."""
-        if live.cgroup_id > 1 and cgroups:
-            self._cgroups[live.cgroup_id, live.mntns] = cgroups
+        if cgroup_id > 1 and cgroups:
+            self._cgroups[cgroup_id, mntns] = cgroups
             if len(self._cgroups) > _MAX_CGROUPS:
                 self._cgroups.popitem(last=False)
 
@@ -217,7 +216,7 @@ class LiveThreads:
             read.vtid = live.vpid
         self.tables.threads.add(read)
         read.ptid = live.ptid
-        self._parent(read, event.ts_ns)
+        self.find_parents(read, event.ts_ns)
         self._place(read, live, event.ts_ns)
         return read
 
@@ -247,7 +246,7 @@ class LiveThreads:
         else:
             for name in _SHARED:
                 setattr(thread, name, getattr(leader, name))
-        self._parent(thread, event.ts_ns)
+        self.find_parents(thread, event.ts_ns)
         self._place(thread, live, event.ts_ns)
         return thread
 
@@ -275,7 +274,7 @@ class LiveThreads:
             self._read_cgroups(thread, live, now_ns)
         elif thread.cgroups and not thread.cgroup_id:
             # The paths were read before the id was known; they still hold.
-            self.learn_cgroups(live, thread.cgroups)
+            self.learn_cgroups(live.cgroup_id, live.mntns, thread.cgroups)
         self._place(thread, live, now_ns)
 
     def _read_cgroups(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
@@ -283,14 +282,14 @@ class LiveThreads:
         known = self._cgroups.get((live.cgroup_id, live.mntns))
         if known is None and self._may_read(now_ns):
             known = self.procfs.read_cgroups(thread.tid)
-            self.learn_cgroups(live, known)
+            self.learn_cgroups(live.cgroup_id, live.mntns, known)
         thread.cgroups = known or thread.cgroups
 
     def _adopted(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
         self.tables.threads.move(thread, live.ptid)
-        self._parent(thread, now_ns)
+        self.find_parents(thread, now_ns)
 
-    def _parent(self, thread: Thread, now_ns: int) -> None:
+    def find_parents(self, thread: Thread, now_ns: int) -> None:
         """Read missing ancestors, so that rules on parents hold for processes older than us."""
         threads = self.tables.host.threads
         child = thread

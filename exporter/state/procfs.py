@@ -17,8 +17,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from exporter.events.params import split_strings
 from exporter.events.paths import with_slash
+from exporter.events.strings import split_strings
 from exporter.events.thread import UNKNOWN_ID, Thread
 from exporter.state.counters import StateCounters
 

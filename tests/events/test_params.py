@@ -15,7 +15,6 @@ from exporter.events.params import (
     capture_decoders,
     decoder_for,
     encode_param,
-    split_strings,
 )
 from exporter.events.table import load_event_table
 
@@ -143,21 +142,6 @@ def test_old_empty_text_is_no_value_in_captures_only():
     """`(NULL)` in an old capture is an unreadable text; a live process may use that name."""
     assert decoder_for("FSPATH")(b"(NULL)\0") is None
     assert decoder_for("FSPATH", is_live=True)(b"(NULL)\0") == b"(NULL)"
-
-
-@pytest.mark.parametrize(
-    ("data", "strings"),
-    [
-        (b"", ()),
-        (b"-c\0ls\0", (b"-c", b"ls")),
-        (b"-c\0ls", (b"-c", b"ls")),
-        (b"\0", (b"",)),
-        (b"a\0\0b\0", (b"a", b"", b"b")),
-    ],
-)
-def test_strings_of_an_argument_list(data, strings):
-    """Strings are NUL-terminated, the last NUL may be missing, empty strings count."""
-    assert strings == split_strings(data)
 
 
 def test_unknown_type_is_an_error():

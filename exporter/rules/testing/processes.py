@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -329,7 +329,7 @@ def _cgroups(box: Box | None) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((name, path.encode()) for name in (b"cpu", b"memory"))
 
 
-def _strings(items: Iterator[bytes] | tuple[bytes, ...]) -> bytes:
+def _strings(items: Iterable[bytes]) -> bytes:
     return b"".join(item + b"\0" for item in items)
 
 

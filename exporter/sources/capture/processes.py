@@ -6,8 +6,8 @@ Source: spec/scap-format.md sections 7 and 8.
 from exporter.events.addresses import ip_text
 from exporter.events.cgroups import parse_cgroups
 from exporter.events.fd import Fd, FdType, L4Proto
-from exporter.events.params import split_strings
 from exporter.events.paths import with_slash
+from exporter.events.strings import split_strings
 from exporter.events.table import load_event_table
 from exporter.events.thread import Thread
 from exporter.sources.capture.blocks import Block
