@@ -23,7 +23,7 @@ from exporter.alerts.hold import AlertHold
 from exporter.alerts.queue import AlertQueue
 from exporter.app.exports import export_pipeline, export_queues, export_rules
 from exporter.app.logs import Logger
-from exporter.app.pipeline import ActiveRules, EventSource, Pipeline, StateRoom, Watchdog
+from exporter.app.pipeline import ActiveRules, IncomingSource, Pipeline, StateRoom, Watchdog
 from exporter.app.reloads import ReloadStatus
 from exporter.app.rule_costs import RuleCosts
 from exporter.errors import LannerError, OutputError, ServerError
@@ -81,7 +81,7 @@ class NodeOptions:
 
     load_rules: Callable[[], ActiveRules]
     open_source: Callable[[], None]
-    source: EventSource
+    source: IncomingSource
     state: State
     outputs: Sequence[tuple[Output, int]]
     listen: Address

@@ -17,6 +17,7 @@ from exporter.alerts.alert import Alert
 from exporter.alerts.hold import AlertHold, Possible
 from exporter.alerts.maker import Draft, kept_event
 from exporter.events.event import Event
+from exporter.events.state_record import Incoming, StateRecord
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
 from exporter.rules.undecided import Candidate
@@ -28,12 +29,25 @@ _HOLDING_POLL_NS = 5_000_000
 """Longest sleep while alerts are held: how long one may lie here after its answer came."""
 
 
-class EventSource(Protocol):
+class IncomingSource(Protocol):
     """Where events come from; used by the hot thread alone once it runs."""
 
     @property
     def is_ended(self) -> bool:
         """Whether no event will come any more, as at the end of a capture."""
+
+    def poll(self, deadline_ns: int) -> Iterable[Incoming]:
+        """The events that are there, or the first before time.monotonic_ns() == deadline_ns."""
+
+    def drain(self) -> Iterable[Incoming]:
+        """Stop new events; those that were recorded before."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class EventSource(IncomingSource, Protocol):
+    """A source of which each event is made, such as a capture."""
 
     def poll(self, deadline_ns: int) -> Iterable[Event]:
         """The events that are there, or the first before time.monotonic_ns() == deadline_ns."""
@@ -41,12 +55,12 @@ class EventSource(Protocol):
     def drain(self) -> Iterable[Event]:
         """Stop new events; those that were recorded before."""
 
-    def close(self) -> None:
-        """Release everything."""
-
 
 class StateRoom(Protocol):
     """The state, as the hot thread drives it."""
+
+    def take(self, record: StateRecord) -> bool:
+        """Take in what no rule looks at; False, with nothing done, where an event must be made."""
 
     def before(self, event: Event) -> None:
         """Bring thread, fd and host of the event up to date before the rules look."""
@@ -138,7 +152,7 @@ class Pipeline:
     def __init__(
         self,
         *,
-        source: EventSource,
+        source: IncomingSource,
         state: StateRoom,
         rules: ActiveRules,
         counters: AlertCounts,
@@ -210,12 +224,27 @@ class Pipeline:
         if alert is not None:
             self._send(alert)
 
-    def handle(self, event: Event) -> None:
-        """Take one event all the way."""
-        state = self._state
+    def handle(self, incoming: Incoming) -> None:
+        """Take one event all the way, or what the state alone needs as far as that."""
         if self._hold is not None and self._hold.has_news:
             # Before the event: it may be the one that ends the container and its metadata.
             self._release(self._hold)
+        if not isinstance(incoming, StateRecord):
+            self._take(incoming)
+        elif not self._is_taken(incoming):
+            event = incoming.decode(incoming)
+            if event is not None:
+                self._take(event)
+
+    def _is_taken(self, record: StateRecord) -> bool:
+        try:
+            return self._state.take(record)
+        except Exception as error:  # noqa: BLE001  as below
+            self._note("state", error)
+            return True
+
+    def _take(self, event: Event) -> None:
+        state = self._state
         try:
             state.before(event)
         except Exception as error:  # noqa: BLE001  one bad event must not end detection

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from exporter.app.pipeline import EventSource
+from exporter.app.pipeline import IncomingSource
 from exporter.app.start import OpeningProbe
 from exporter.errors import ConfigError
 from exporter.rules.ruleset import Rule
@@ -12,7 +12,7 @@ from exporter.sources.merged import MergedSource
 
 def sources_of(
     probe: OpeningProbe | None, inbox: AuditInbox | None
-) -> tuple[EventSource, Callable[[], None]]:
+) -> tuple[IncomingSource, Callable[[], None]]:
     """What the hot thread reads, and what opens it. Raises ConfigError when there is nothing."""
     if probe is None:
         if inbox is None:

@@ -25,7 +25,7 @@ class OpeningProbe:
 
     def __init__(self, host: Host, options: ProbeOptions) -> None:
         self.host = host
-        self.source = ProbeSource(host, options)
+        self.source = ProbeSource(host, options, has_state_records=True)
         self._error: BaseException | None = None
         # A daemon: an error elsewhere ends the start at once, with nothing attached to clean up.
         self._thread = threading.Thread(target=self._open, name="probe-open", daemon=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from exporter.events.event import Event
+from exporter.events.state_record import Incoming
 
 
 class Interruptible(Protocol):
@@ -17,13 +18,13 @@ class Interruptible(Protocol):
     def is_ended(self) -> bool:
         """Whether no event will come any more."""
 
-    def poll(self, deadline_ns: int) -> Sequence[Event]:
+    def poll(self, deadline_ns: int) -> Sequence[Incoming]:
         """The events that are there, or the first before time.monotonic_ns() == deadline_ns."""
 
     def wake_with(self, fd: int) -> None:
         """Let `poll` return as soon as this descriptor is readable too."""
 
-    def drain(self) -> Sequence[Event]:
+    def drain(self) -> Sequence[Incoming]:
         """Stop new events; those that were recorded before."""
 
     def close(self) -> None:
@@ -63,7 +64,7 @@ class MergedSource:
         """Whether the main source has ended."""
         return self._main.is_ended
 
-    def poll(self, deadline_ns: int) -> Iterable[Event]:
+    def poll(self, deadline_ns: int) -> Iterable[Incoming]:
         """Events of both, or the first of either before time.monotonic_ns() == deadline_ns."""
         taken = self._inbox.take()
         if taken:
@@ -71,7 +72,7 @@ class MergedSource:
             return [*taken, *self._main.poll(0)]
         return self._main.poll(deadline_ns) or self._inbox.take()
 
-    def drain(self) -> Iterable[Event]:
+    def drain(self) -> Iterable[Incoming]:
         """Stop both; what each had."""
         return [*self._main.drain(), *self._inbox.drain()]
 

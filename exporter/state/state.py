@@ -2,62 +2,40 @@
 
 `before` finds the event's thread and descriptor, takes the event in and fills `thread`, `fd`,
 `fd_num`, `error_code` and `fd_name_changed`; `after` does the deletions that the event decided, so
-that rules see the descriptor a close closes and the process that exits.
+that rules see the descriptor a close closes and the process that exits. `take` is the quick way of
+live records that no rule looks at.
 Source: spec/state-tracking.md section 0.
 """
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
-
-from msgspec import Struct
 
 from exporter.events.event import Event
 from exporter.events.facts import Fact
 from exporter.events.fd import Fd, FdType
 from exporter.events.host import Host
 from exporter.events.paths import live_directory
-from exporter.events.table import EventType, load_event_table
+from exporter.events.state_record import StateRecord
+from exporter.events.table import load_event_table
 from exporter.events.thread import Thread
-from exporter.state import clone, cwd, execve, files, ids, metadata, procexit, sockets
+from exporter.state import ids, sockets
 from exporter.state.budget import ENTRY_BYTES
 from exporter.state.containers import ContainerRule
 from exporter.state.counters import StateCounters
 from exporter.state.interfaces import read_interfaces
+from exporter.state.lifelines import Lifelines
 from exporter.state.live import LiveThreads
 from exporter.state.lookups import Lookups
+from exporter.state.plans import CLONES, EXECS, Plan, plans
 from exporter.state.procfs import Procfs
-from exporter.state.tables import Handler, Tables
+from exporter.state.tables import Tables
 from exporter.state.users import Users
 
 PURGE_INTERVAL_NS = 300 * 1_000_000_000
 """How often entries are looked through, and for how long one must have been unseen to be purged."""
 
-_CONCERNS = (clone, execve, procexit, files, sockets, ids, cwd, metadata)
-
-# Events that no thread made; fields still look their tid up.
-_META = frozenset({
-    "PPME_CONTAINER_E", "PPME_CONTAINER_JSON_E", "PPME_CONTAINER_JSON_2_E", "PPME_USER_ADDED_E",
-    "PPME_USER_DELETED_E", "PPME_GROUP_ADDED_E", "PPME_GROUP_DELETED_E", "PPME_PLUGINEVENT_E",
-    "PPME_ASYNCEVENT_E",
-})  # fmt: skip
-_CLONES = frozenset({
-    "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_FORK_20_X", "PPME_SYSCALL_VFORK_20_X",
-    "PPME_SYSCALL_CLONE3_X",
-})  # fmt: skip
-_EXECS = frozenset({"PPME_SYSCALL_EXECVE_19_X", "PPME_SYSCALL_EXECVEAT_X"})
-_LOOKUP_ONLY = frozenset({
-    "PPME_SCHEDSWITCH_1_E", "PPME_SCHEDSWITCH_6_E", "PPME_PROCEXIT_E", "PPME_PROCEXIT_1_E",
-})  # fmt: skip
-"""Events that never make an entry for a tid nobody knows; nor do clones."""
-
-_ENTERS = frozenset({
-    "PPME_SYSCALL_OPEN_E", "PPME_SYSCALL_CREAT_E", "PPME_SYSCALL_OPENAT_2_E",
-    "PPME_SYSCALL_OPENAT2_E", "PPME_SYSCALL_EXECVE_19_E", "PPME_SYSCALL_EXECVEAT_E",
-    "PPME_SOCKET_CONNECT_E",
-})  # fmt: skip
-
-
-LIVE_NEEDS = _CLONES | _EXECS | frozenset({
+LIVE_NEEDS = CLONES | EXECS | frozenset({
     "PPME_PROCEXIT_1_E",
     # Working and root directories travel with few events.
     "PPME_SYSCALL_CHDIR_X", "PPME_SYSCALL_FCHDIR_X", "PPME_SYSCALL_CHROOT_X",
@@ -73,21 +51,6 @@ _ONLY_FOR = {Fact.MEMORY: ids.MEMORY_EVENTS, Fact.CONNECTED: sockets.CONNECTED_E
 
 _TICK_NS = 1_000_000_000
 _NEVER_NS = 1 << 64
-
-
-class _Plan(Struct, gc=False):
-    """What `before` does with one event type, worked out once."""
-
-    handler: Handler | None
-    has_result: bool
-    fd_index: int
-    is_meta: bool
-    is_unowned: bool
-    is_enter: bool
-    is_clone: bool
-    is_lookup_only: bool
-    keeps_enter: bool
-    tells_image: bool
 
 
 class State:
@@ -120,7 +83,9 @@ class State:
         self._lookups = lookups
         self.tables = self._new_tables()
         self._live = None if procfs is None else LiveThreads(self.tables, procfs)
-        self._plans = _plans()
+        lives = self._live
+        self._quick = {} if lives is None else Lifelines(self.tables, lives).by_code()
+        self._plans = plans()
         self._purged_ns = 0
         self._due_ns = 0
 
@@ -201,7 +166,7 @@ class State:
         }
         return frozenset(
             event.code
-            for event, plan in zip(load_event_table().events, _plans(), strict=True)
+            for event, plan in zip(load_event_table().events, plans(), strict=True)
             if (plan.handler is not None and event.id not in spared) or plan.is_enter
         )
 
@@ -209,6 +174,29 @@ class State:
         """Take in what the container runtimes told; for the hot thread, between two events."""
         if self._lookups is not None:
             self.tables.take_arrivals(self._lookups)
+
+    def take(self, record: StateRecord) -> bool:
+        """Take in a record that no rule looks at.
+
+        False when its event must pass through `before` and `after` instead; nothing was done then.
+        """
+        if self._lookups is not None and self._lookups.arrived:
+            self.tables.take_arrivals(self._lookups)
+        quick = self._quick.get(record.code)
+        if quick is None:
+            return False
+        ts_ns = record.ts_ns
+        try:
+            if quick(record.data, ts_ns) is None:
+                return False
+        except struct.error:
+            # Cut short: the source counts it when it fails to make an event of it.
+            return False
+        if not self.host.first_ts_ns:
+            self.host.first_ts_ns = ts_ns
+        if ts_ns >= self._due_ns:
+            self._tick(ts_ns)
+        return True
 
     def before(self, event: Event) -> None:
         """Take the event in and say what it is about. Never raises for odd contents."""
@@ -304,7 +292,7 @@ class State:
             self._purge(now_ns)
         self.users.load_host()
 
-    def _thread(self, event: Event, plan: _Plan) -> Thread | None:
+    def _thread(self, event: Event, plan: Plan) -> Thread | None:
         """The thread of an event of a capture; unknown tids get a placeholder."""
         thread = self.host.threads.get(event.tid)
         if thread is None and not plan.is_lookup_only and _is_tid(event.tid):
@@ -343,42 +331,3 @@ class State:
 
 def _is_tid(tid: int) -> bool:
     return 0 <= tid < 1 << 32
-
-
-def _plans() -> list[_Plan]:
-    by_id = {event_id: handler for part in _CONCERNS for event_id, handler in part.HANDLERS.items()}
-    events = load_event_table().events
-    unknown = by_id.keys() - {event.id for event in events}
-    assert not unknown, f"handlers of unknown events: {unknown}"
-    return [
-        _Plan(
-            handler=by_id.get(event.id),
-            has_result=_has_result(event),
-            fd_index=_fd_index(event),
-            is_meta="EC_METAEVENT" in event.categories,
-            is_unowned=event.id in _META or "EF_SKIPPARSERESET" in event.flags,
-            is_enter=event.id in _ENTERS,
-            is_clone=event.id in _CLONES,
-            is_lookup_only=event.id in _CLONES or event.id in _LOOKUP_ONLY,
-            keeps_enter="EF_SKIPPARSERESET" in event.flags,
-            tells_image=event.id in _CLONES or event.id in _EXECS,
-        )
-        for event in events
-    ]
-
-
-def _has_result(event: EventType) -> bool:
-    """Whether the first parameter is the return value of a call that can fail."""
-    if event.is_enter or not event.params:
-        return False
-    return event.params[0].type in {"ERRNO", "FD", "PID", "INT64"}
-
-
-def _fd_index(event: EventType) -> int:
-    """Index of the descriptor that an exit event uses; -1 for events that use none."""
-    if event.is_enter or "EF_USES_FD" not in event.flags:
-        return -1
-    for index, param in enumerate(event.params):
-        if index and param.type == "FD":
-            return index
-    return -1

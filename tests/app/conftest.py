@@ -16,6 +16,7 @@ from exporter.app.logs import start_log
 from exporter.app.node import Node, NodeOptions
 from exporter.app.pipeline import ActiveRules
 from exporter.events.event import Event
+from exporter.events.state_record import StateRecord
 from exporter.outputs.lines import LineOptions
 from exporter.outputs.stdout import StdoutOutput
 from exporter.rules.ast import Exists, FieldRef
@@ -83,6 +84,10 @@ class FakeState:
         """Note whether the source was attached first."""
         self.scanned_while_attached = self.source is not None and not self.source.is_ended
         return 0
+
+    def take(self, record: StateRecord) -> bool:
+        """There is nothing to take."""
+        return record is not None
 
     def before(self, event: Event) -> None:
         """Nothing to do."""

@@ -7,7 +7,9 @@ from exporter.alerts.hold import AlertHold, HoldOptions
 from exporter.alerts.maker import AlertMaker, AlertOptions
 from exporter.app.pipeline import ActiveRules, Drafting, Pipeline
 from exporter.events.container import Container
+from exporter.events.event import Event
 from exporter.events.host import Host
+from exporter.events.state_record import StateRecord
 from exporter.rules.engine import Engine
 from exporter.rules.format import compile_format
 from exporter.rules.parser import parse_condition
@@ -15,7 +17,7 @@ from exporter.rules.ruleset import Ruleset
 from exporter.state.lookups import Lookups
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
-from tests.app.conftest import make_rule
+from tests.app.conftest import FakeState, make_rule
 from tests.factories import make_event, make_thread
 
 WEB = b"0123456789ab"
@@ -200,3 +202,37 @@ def test_the_process_is_that_of_the_event(tmp_path):
     rig.handle(2)
 
     assert rig.messages() == ["1 sh web"]
+
+
+class OddState(FakeState):
+    """A state that takes records by their code: takes 1, leaves 2 to their events, fails at 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+
+    def take(self, record: StateRecord) -> bool:
+        """Take, leave or fail."""
+        if record.code == 3:
+            raise ZeroDivisionError
+        return record.code == 1
+
+    def before(self, event: Event) -> None:
+        """An event came."""
+        self.events.append(event)
+
+
+def test_state_records_never_meet_the_rules(tmp_path):
+    """Those that the state does not take pass as their event, which is hidden; errors count."""
+    rig = Rig(tmp_path)
+    state = rig.pipeline._state = OddState()
+    hidden = make_event(num=2, is_hidden=True)
+    events = {b"whole": hidden, b"short": None}
+    for code, data in ((1, b"whole"), (2, b"whole"), (2, b"short"), (3, b"whole")):
+        rig.pipeline.handle(StateRecord(code, 0, data, lambda record: events[record.data]))
+    rig.pipeline.handle(make_event(host=rig.host, proc="sh", num=5))
+
+    assert [event.num for event in state.events] == [2, 5]
+    assert rig.messages() == ["5 sh host"]
+    assert rig.pipeline.errors == {"state": 1, "rules": 0, "alert": 0}
+    assert sum(rig.pipeline.delivered) == 1

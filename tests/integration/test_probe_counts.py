@@ -192,7 +192,7 @@ def test_wake_up_latency():
         rig.send(code)
         waits: list[int] = []
         while len(waits) < tries:
-            events = rig.source.poll(time.monotonic_ns() + 10_000_000_000)
+            events: list[Any] = rig.source.poll(time.monotonic_ns() + 10_000_000_000)
             now_ns = time.monotonic_ns()
             assert events, "no event within 10 s"
             waits += [now_ns - event.kernel_ts_ns for event in events]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_cgroup_scope(cgroup):
         act_in(None, "outsider")
         act_in(cgroup, "outer")
         act_in(cgroup / "inner", "inner")
-        events = source.drain()
+        events: list[Any] = source.drain()
     finally:
         source.close()
 
@@ -84,7 +85,7 @@ os.wait()
     try:
         act_in(None, "outsider")
         parent.communicate(b"\n")
-        events = source.drain()
+        events: list[Any] = source.drain()
     finally:
         source.close()
 

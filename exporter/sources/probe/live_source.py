@@ -1,16 +1,19 @@
 """ProbeSource: the probe as a `Source` of events for the hot thread."""
 
 import select
+import struct
 import time
 from collections.abc import Mapping
 
 from exporter.errors import DecodeError
 from exporter.events.event import Event
 from exporter.events.host import Host
+from exporter.events.state_record import Incoming, StateRecord
 from exporter.events.table import load_event_table
 from exporter.sources.probe.clock import Clock
 from exporter.sources.probe.decode import Decoder
 from exporter.sources.probe.probe import Probe, ProbeOptions
+from exporter.sources.probe.record import PEEK, RECORD_STATE_ONLY
 
 _NS_PER_MS = 1_000_000
 
@@ -18,14 +21,23 @@ _NS_PER_MS = 1_000_000
 class ProbeSource:
     """Live events of this kernel. decode_errors: records that had no valid shape and were skipped.
 
+    has_state_records: what no rule can match comes as `StateRecord`, for who can take those.
     The records come in the order in which the CPUs submitted them; events of different CPUs may
     be some microseconds out of order.
     """
 
-    def __init__(self, host: Host, options: ProbeOptions | None = None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        options: ProbeOptions | None = None,
+        *,
+        has_state_records: bool = False,
+    ) -> None:
         self.probe = Probe(options)
         self.decode_errors = 0
         self._decoder = Decoder(host)
+        self._only_state = RECORD_STATE_ONLY if has_state_records else 0
+        self._state_records = 0
         self._clock = Clock()
         self._wake_fd = -1
         self._waiter: select.poll | None = None
@@ -45,7 +57,7 @@ class ProbeSource:
         """Never by itself: only `close` ends it."""
         return not self.probe.is_attached
 
-    def poll(self, deadline_ns: int) -> list[Event]:
+    def poll(self, deadline_ns: int) -> list[Incoming]:
         """Events that are there, or the first to come before time.monotonic_ns() == deadline_ns."""
         wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
         if self._wake_fd < 0:
@@ -69,21 +81,38 @@ class ProbeSource:
             waiter.register(self._wake_fd, select.POLLIN)
         waiter.poll(wait_ms)
 
-    def drain(self) -> list[Event]:
+    def drain(self) -> list[Incoming]:
         """Detach, then everything that was in the ring: for a clean stop."""
         self.probe.detach()
         return self._decode(self.probe.drain())
 
-    def _decode(self, records: list[bytes]) -> list[Event]:
+    def _decode(self, records: list[bytes]) -> list[Incoming]:
         offset_ns = self._clock.offset_ns()
-        decode = self._decoder.decode
-        events = []
-        for record in records:
+        decode, peek, only_state = self._decoder.decode, PEEK.unpack_from, self._only_state
+        late = self._decode_late
+        found: list[Incoming] = []
+        for data in records:
             try:
-                events.append(decode(record, offset_ns))
-            except DecodeError:
+                ts_ns, code, flags = peek(data)
+                if flags & only_state:
+                    found.append(StateRecord(code, ts_ns + offset_ns, data, late))
+                    self._state_records += 1
+                else:
+                    found.append(decode(data, offset_ns))
+            except (DecodeError, struct.error):
                 self.decode_errors += 1
-        return events
+        return found
+
+    def _decode_late(self, record: StateRecord) -> Event | None:
+        """The event of a record that the state did not take."""
+        self._state_records -= 1
+        try:
+            return self._decoder.decode(
+                record.data, record.ts_ns - PEEK.unpack_from(record.data)[0]
+            )
+        except DecodeError:
+            self.decode_errors += 1
+            return None
 
     def close(self) -> None:
         """Detach and release everything; may be called twice."""
@@ -92,7 +121,7 @@ class ProbeSource:
     @property
     def delivered(self) -> int:
         """Events given so far."""
-        return self._decoder.count
+        return self._decoder.count + self._state_records
 
     def check(self) -> None:
         """Raises ProbeError when the kernel no longer sends events."""

@@ -64,6 +64,10 @@ HEADER_FIELDS = (
 """Names of the header's members in C, in order."""
 
 
+PEEK = Struct("<Q4xH56xH")
+"""ts_ns, event_code and flags of the header."""
+
+
 class Attachment(IntEnum):
     """Kinds of attachment."""
 

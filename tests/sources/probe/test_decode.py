@@ -25,7 +25,7 @@ HEADER_VALUES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def make_record(event_id, params, attachments=(), **header):
+def make_record(event_id: str, params: Any, attachments: Any = (), **header: Any) -> bytes:
     """Bytes of a record; attachments are (kind, bytes)."""
     event = event_type(event_id)
     tail = b"".join(struct.pack("<HH", kind, len(data)) + data for kind, data in attachments)
@@ -37,7 +37,8 @@ def make_record(event_id, params, attachments=(), **header):
         "attachments_len": len(tail),
     }
     values |= header
-    return HEADER.pack(*(values[field] for field in HEADER_FIELDS)) + body + tail
+    head: bytes = HEADER.pack(*(values[field] for field in HEADER_FIELDS))
+    return head + body + tail
 
 
 OPENAT = (

@@ -1,0 +1,287 @@
+"""Births, execs and exits by their records: the quick way to what their events do to the state.
+
+Every process passes here, most of them without a rule that asks for it. What the state keeps of
+a record is read in place, in a fraction of the time that an event takes. Whatever is not as usual
+(a tid that is known already, another user, another cgroup) is left to the thorough way of these
+events, with nothing changed.
+Source: what clone.py, execve.py, procexit.py and live.py do; tests/integration/test_lifelines.py
+compares the two.
+"""
+
+from collections.abc import Callable, Mapping
+
+from exporter.events.cgroups import parse_cgroups
+from exporter.events.native import live_decoders
+from exporter.events.paths import with_slash
+from exporter.events.strings import StringList, Strings
+from exporter.events.table import event_type
+from exporter.events.thread import Thread
+from exporter.sources.probe.lifelines import (
+    ATTACHMENT,
+    BIRTH_END,
+    BIRTH_FACTS,
+    BIRTH_LENGTHS,
+    BIRTH_PARAMS,
+    BIRTH_SHAPE,
+    EXEC_END_BYTES,
+    EXEC_FACTS,
+    EXEC_IMAGE,
+    EXEC_LENGTHS,
+    EXEC_PARAMS,
+    EXEC_SHAPE,
+    EXIT_BYTES,
+    EXIT_REAPER,
+    EXIT_REAPER_AT,
+    EXIT_SHAPE,
+    PARAMS_AT,
+)
+from exporter.sources.probe.record import HEADER, Attachment
+from exporter.state.clone import CLONE_FILES, CLONE_INVERTED, IN_PIDNS, born_of
+from exporter.state.execve import (
+    KEPT_FLAGS,
+    LOWER,
+    MEMFD,
+    NEW_FLAGS,
+    UPPER,
+    WRITABLE,
+    note_image_times,
+)
+from exporter.state.live import LiveThreads
+from exporter.state.tables import Tables
+
+_CLONE = event_type("PPME_SYSCALL_CLONE_20_X")
+_clone_flags = live_decoders(_CLONE)[_CLONE.param_index["flags"]]
+
+_CWD = int(Attachment.CWD)
+_BIRTH_AT = PARAMS_AT + 2 * BIRTH_PARAMS + 8
+_EXEC_AT = PARAMS_AT + 2 * EXEC_PARAMS + 8
+"""Where the parameters behind the result begin."""
+
+_CLONES = tuple(
+    event_type(event_id).code
+    for event_id in (
+        "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_FORK_20_X", "PPME_SYSCALL_VFORK_20_X",
+        "PPME_SYSCALL_CLONE3_X",
+    )
+)  # fmt: skip
+_EXECVE = event_type("PPME_SYSCALL_EXECVE_19_X").code
+_PROCEXIT = event_type("PPME_PROCEXIT_1_E").code
+
+Quick = Callable[[bytes, int], Thread | None]
+
+
+class Lifelines:
+    """Takes records in. Each method gives None, and has done nothing, where an event must do it."""
+
+    def __init__(self, tables: Tables, lives: LiveThreads) -> None:
+        self._tables = tables
+        self._lives = lives
+        self._threads = tables.host.threads
+
+    def by_code(self) -> Mapping[int, Quick]:
+        """What to do with the records of each event code."""
+        return {
+            **dict.fromkeys(_CLONES, self.birth),
+            _EXECVE: self.exec,
+            _PROCEXIT: self.exit,
+        }
+
+    def birth(self, data: bytes, ts_ns: int) -> Thread | None:
+        """The entry of a new thread, by the record of a clone that its child made.
+
+        ts_ns: time of the event. Raises struct.error when the record is cut short.
+        """
+        (
+            _, record_len, _, _, tid, pid, ptid, vtid, vpid, uid, gid, loginuid, sid,
+            pgid, vpgid, tty, mntns, _, _, start_boottime_ns, cgroup_id, comm, _,
+            attachments_len, _,
+        ) = HEADER.unpack_from(data)  # fmt: skip
+        threads = self._threads
+        is_thread = tid != pid
+        parent = threads.get(pid if is_thread else ptid)
+        if tid in threads or parent is None or not parent.exepath:
+            return None
+        res, exe_len, args_len, process, comm_len, cgroups_len, ids, result = (
+            BIRTH_LENGTHS.unpack_from(data, PARAMS_AT)
+        )
+        if (res, process, ids) != BIRTH_SHAPE or result:
+            return None
+        args_at = _BIRTH_AT + exe_len
+        at = args_at + args_len
+        fdlimit, pfmajor, pfminor, vmsize, vmrss, vmswap = BIRTH_FACTS.unpack_from(data, at)
+        cgroups_at = at + BIRTH_FACTS.size + comm_len
+        at = cgroups_at + cgroups_len
+        flag_bytes, start_ns = BIRTH_END.unpack_from(data, at)
+        at += BIRTH_END.size
+        if not at + attachments_len == record_len == len(data) or (
+            attachments_len
+            and ATTACHMENT.unpack_from(data, at) != (_CWD, attachments_len - ATTACHMENT.size)
+        ):
+            return None
+
+        tables = self._tables
+        flags = _clone_flags(flag_bytes) | CLONE_INVERTED
+        child = born_of(tables, parent, is_thread=is_thread)
+        child.tid, child.pid, child.ptid = tid, pid, ptid
+        child.vtid, child.vpid = vtid, vpid
+        child.flags = flags | CLONE_FILES if is_thread else flags
+        child.exe = data[_BIRTH_AT : args_at - 1] if exe_len else b"<NA>"
+        child.args = _strings(parent.args, data, args_at, args_len)
+        child.comm = comm.partition(b"\0")[0]
+        child.fdlimit = fdlimit
+        child.pfmajor, child.pfminor = pfmajor, pfminor
+        child.vmsize_kb, child.vmrss_kb, child.vmswap_kb = vmsize, vmrss, vmswap
+        child.cgroups = cgroups = parse_cgroups(data[cgroups_at : cgroups_at + cgroups_len])
+        child.uid, child.gid, child.loginuid = uid, gid, loginuid
+        child.sid, child.pgid, child.vpgid, child.tty = sid, pgid, vpgid, tty
+        child.clone_ts_ns = child.seen_ns = ts_ns
+        child.start_boottime_ns = start_boottime_ns
+        if not (flags & IN_PIDNS or tid != vtid):
+            start_ns = 0
+        child.pidns_init_start_ts_ns = tables.host.boot_ts_ns + start_ns
+        child.mntns, child.cgroup_id = mntns, cgroup_id
+        if attachments_len:
+            _move_to(parent if is_thread else child, data[at + ATTACHMENT.size :])
+        child = tables.threads.add(child)
+        lives = self._lives
+        lives.learn_cgroups(cgroup_id, mntns, cgroups)
+        if parent.container_id or mntns != parent.mntns or cgroups != parent.cgroups:
+            tables.set_container(child)
+            tables.users.ensure(child, ts_ns)
+        if ptid not in threads:
+            lives.find_parents(child, ts_ns)
+        return child
+
+    def exec(self, data: bytes, ts_ns: int) -> Thread | None:
+        """The entry of a process that runs another program now; as `birth` for the rest."""
+        (
+            _, record_len, _, _, tid, pid, ptid, _, _, uid, gid, loginuid, sid,
+            pgid, vpgid, tty, mntns, _, _, start_boottime_ns, cgroup_id, _, _,
+            attachments_len, _,
+        ) = HEADER.unpack_from(data)  # fmt: skip
+        threads = self._threads
+        thread = threads.get(tid)
+        if (
+            thread is None
+            or thread.pid != pid
+            or thread.start_boottime_ns != start_boottime_ns
+            or thread.ptid != ptid
+            or thread.uid != uid
+            or thread.gid != gid
+            or thread.cgroup_id != cgroup_id
+            or thread.mntns != mntns
+            or tid != pid
+        ):
+            return None
+        (
+            res, exe_len, args_len, process, comm_len, cgroups_len, env_len, image, exepath_len,
+            ids, filename_len, result,
+        ) = EXEC_LENGTHS.unpack_from(data, PARAMS_AT)  # fmt: skip
+        if (res, process, image, ids) != EXEC_SHAPE or result or not exepath_len or not comm_len:
+            return None
+        args_at = _EXEC_AT + exe_len
+        at = args_at + args_len
+        fdlimit, pfmajor, pfminor, vmsize, vmrss, vmswap = EXEC_FACTS.unpack_from(data, at)
+        comm_at = at + EXEC_FACTS.size
+        cgroups_at = comm_at + comm_len
+        env_at = cgroups_at + cgroups_len
+        at = env_at + env_len
+        flags, inheritable, permitted, effective, ino, ctime, mtime = EXEC_IMAGE.unpack_from(
+            data, at
+        )
+        exepath_at = at + EXEC_IMAGE.size
+        at = exepath_at + exepath_len + EXEC_END_BYTES + filename_len
+        if not at + attachments_len == record_len == len(data) or (
+            attachments_len
+            and ATTACHMENT.unpack_from(data, at) != (_CWD, attachments_len - ATTACHMENT.size)
+        ):
+            return None
+
+        tables = self._tables
+        thread.seen_ns = thread.lastexec_ts_ns = ts_ns
+        thread.is_dead = False
+        thread.exe = data[_EXEC_AT : args_at - 1] if exe_len else b"<NA>"
+        thread.args = _strings(thread.args, data, args_at, args_len)
+        thread.comm = data[comm_at : cgroups_at - 1]
+        thread.exepath = data[exepath_at : exepath_at + exepath_len - 1]
+        thread.fdlimit = fdlimit
+        thread.pfmajor, thread.pfminor = pfmajor, pfminor
+        thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb = vmsize, vmrss, vmswap
+        thread.loginuid, thread.sid, thread.tty = loginuid, sid, tty
+        thread.pgid, thread.vpgid = pgid, vpgid
+        # An empty list is one that could not be read: what was known before stays.
+        if env_len:
+            thread.env = _strings(thread.env, data, env_at, env_len)
+        if cgroups_len:
+            thread.cgroups = parse_cgroups(data[cgroups_at:env_at])
+        thread.cap_inheritable, thread.cap_permitted = inheritable, permitted
+        thread.cap_effective = effective
+        thread.exe_writable = flags & WRITABLE != 0
+        thread.exe_upper_layer = flags & UPPER != 0
+        thread.exe_from_memfd = flags & MEMFD != 0
+        thread.exe_lower_layer = flags & LOWER != 0
+        thread.exe_ino, thread.exe_ino_ctime_ns, thread.exe_ino_mtime_ns = ino, ctime, mtime
+        note_image_times(thread, ctime)
+        thread.flags = (thread.flags & KEPT_FLAGS) | NEW_FLAGS
+        if attachments_len:
+            _move_to(thread, data[at + ATTACHMENT.size :])
+        tables.threads.remove_others(thread)
+        if thread.container_id or thread.host_claim or not mntns or mntns != tables.rule.host_mntns:
+            tables.set_container(thread)
+            tables.users.ensure(thread, ts_ns, has_settled=True)
+        lives = self._lives
+        lives.learn_cgroups(cgroup_id, mntns, thread.cgroups)
+        if ptid not in threads:
+            lives.find_parents(thread, ts_ns)
+        return thread
+
+    def exit(self, data: bytes, ts_ns: int) -> Thread | None:
+        """The entry of a thread that is gone now, out of the table; as `birth` for the rest."""
+        (
+            _, record_len, _, _, tid, pid, ptid, _, _, uid, gid, _, _, _, _, _, mntns, _, _,
+            start_boottime_ns, cgroup_id, _, _, _, _,
+        ) = HEADER.unpack_from(data)  # fmt: skip
+        thread = self._threads.get(tid)
+        if (
+            thread is None
+            or thread.pid != pid
+            or thread.start_boottime_ns != start_boottime_ns
+            or thread.ptid != ptid
+            or thread.uid != uid
+            or thread.gid != gid
+            or thread.cgroup_id != cgroup_id
+            or thread.mntns != mntns
+            # The end of a container's init is the end of the container.
+            or (thread.container_id and thread.vpid == 1 and thread.vtid == 1)
+            or not record_len == len(data) == EXIT_BYTES
+            or not data.startswith(EXIT_SHAPE, PARAMS_AT)
+        ):
+            return None
+        tables = self._tables
+        members = tables.threads.groups[pid].members
+        if tid == pid and len(members) > 1:
+            # Its entry stays for the others.
+            return None
+        thread.seen_ns = ts_ns
+        tables.threads.kill(thread)
+        tables.note_exit(thread, ts_ns)
+        if thread.children:
+            (thread.reaper_tid,) = EXIT_REAPER.unpack_from(data, EXIT_REAPER_AT)
+        if thread.children or tid != pid:
+            tables.threads.remove(tid)
+        else:
+            tables.threads.drop(thread)
+        return thread
+
+
+def _strings(known: StringList, data: bytes, at: int, size: int) -> StringList:
+    """The list of so many bytes: the known one where it is the same, so that many share one."""
+    if type(known) is Strings and len(known.data) == size and data.startswith(known.data, at):
+        return known
+    return Strings(data[at : at + size]) if size else ()
+
+
+def _move_to(thread: Thread, cwd: bytes) -> None:
+    """Take over a working directory; what it was before, if that is the same."""
+    if thread.cwd[:-1] != cwd:
+        thread.cwd = with_slash(cwd)
