@@ -71,6 +71,7 @@ struct event_counters {
 
 /* Beside the events' own counters: what could not be reported, and why. */
 #define MAX_NUMBER 512 /* native numbers lie below */
+#define FILTER_RECORD MAX_NUMBER /* index of record_call behind the filters */
 
 #define REASON_IA32 0
 #define REASON_SCRATCH_BUSY 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import exporter
 from exporter.errors import ProbeError
 from exporter.events.table import event_type, load_event_table
-from exporter.sources.probe.syscalls import CALLS, CLONE, EXECVE, PROCEXIT, Step
+from exporter.sources.probe.syscalls import CALLS, CLONE, EXECVE, PROCEXIT, Step, native_numbers
 
 _PACKAGE = Path(exporter.__file__).parent
 
@@ -56,6 +56,9 @@ FILTER_TEXTS_BYTES = 2048
 
 SCRATCH_BYTES = 48 * 1024
 """Room for struct scratch (bpf/layout.h)."""
+
+BUSY_CALLS = ("open", "openat", "connect", "accept4", "socket")
+"""Calls that are made often enough to pay for a branch of their own on the way to their filter."""
 
 RECORD = "record_call"
 """Function in bpf/ that filters go on to."""
@@ -110,6 +113,10 @@ def build_text(directory: Path, offsets: str) -> str:
     lines = [
         f"#define PAGE_SIZE {os.sysconf('SC_PAGE_SIZE')}",
         f"#define SCRATCH_BYTES {SCRATCH_BYTES}",
+    ]
+    numbers = native_numbers(architecture())
+    lines += [
+        f"#define NR_{name.upper()} {numbers[name]}" for name in BUSY_CALLS if name in numbers
     ]
     for name, event_id in (("EXECVE", EXECVE), ("PROCEXIT", PROCEXIT), ("CLONE", CLONE)):
         event = event_type(event_id)
