@@ -51,7 +51,9 @@ def parameter(test: Test, call: CallLayout, index: int) -> Approximation:
     param = call.event.params[index]
     fact = path_text(call, place)
     if fact is not None:
-        return text(test, fact)
+        # To pmatch the slash in front of a text that is no path of the call makes no difference.
+        is_path = place is not None and place.base is not None
+        return text(test, fact) if is_path or test.op != "pmatch" else UNKNOWN
     if place is None or place.form not in _WORDS:
         return UNKNOWN
     if param.type.startswith("ENUMFLAGS"):

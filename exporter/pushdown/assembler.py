@@ -172,6 +172,10 @@ class Assembler:
         """R0 = helper(R1 ... R5)."""
         self._emit(0x85, 0, 0, 0, helper)
 
+    def call_kernel(self, number: int) -> None:
+        """R0 = a function that the kernel offers by its BTF id."""
+        self._emit(0x85, 0, 2, 0, number)
+
     def exit(self) -> None:
         """Return R0."""
         self._emit(0x95, 0)

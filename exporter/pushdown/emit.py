@@ -12,6 +12,7 @@ from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.emit_facts import Facts, Target
 from exporter.pushdown.emit_path import find_last_slash, read_path
+from exporter.pushdown.emit_relative import RelativePaths
 from exporter.pushdown.emit_socket import note_port, read_socket
 from exporter.pushdown.emit_text import compare_text
 from exporter.pushdown.ir import (
@@ -21,9 +22,11 @@ from exporter.pushdown.ir import (
     Atom,
     Below,
     Constant,
+    Fact,
     Group,
     InNetworks,
     InSet,
+    Kind,
     Literal,
     Match,
     Predicate,
@@ -31,7 +34,7 @@ from exporter.pushdown.ir import (
     TextIs,
     groups_of,
 )
-from exporter.pushdown.memory import FILTERED, MAP_FILTERS, MAP_MEMORY, Slot
+from exporter.pushdown.memory import FILTERED, IS_RELATIVE, MAP_FILTERS, MAP_MEMORY, Slot
 from exporter.pushdown.simplify import early_part, weight_of, without_heavy
 from exporter.sources.probe.syscalls import MAX_NUMBER
 
@@ -40,6 +43,8 @@ RECORD = MAX_NUMBER
 
 MAX_INSTRUCTIONS = 16_000
 _MAX_VALUES = 512
+_PATHS = (Text.PATH, Text.PATH2)
+_IS_RELATIVE = Fact(Kind.RELATIVE)
 _IMMEDIATE = 1 << 31
 
 R0, R1, R2, R3, R6, R7, R10 = Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R6, Reg.R7, Reg.R10
@@ -71,6 +76,7 @@ class _Emitter:
         self.early = early_part(one.predicate)
         early_groups = groups_of(self.early) if HEAVY & self.groups else self.groups
         self.has_task = Group.TASK in early_groups or one.notes_port or Group.SOCKET in self.groups
+        self.relative = RelativePaths(self.facts, self._bases())
         self.has_comm = self.has_task and any(
             text is Text.COMM
             for text, _ in _text_uses(self.early if HEAVY & self.groups else one.predicate)
@@ -85,18 +91,15 @@ class _Emitter:
         if HEAVY.isdisjoint(self.groups):
             self._branch(one.predicate, self.keep, self.drop)
         else:
+            self.relative.enter()
             undecided = Label()
             self._branch(self.early, undecided, self.drop)
             code.place(undecided)
             if Group.SOCKET in self.groups:
                 read_socket(self.facts, one.call, self.unknown)
-            for text, argument in zip((Text.PATH, Text.PATH2), one.call.paths, strict=False):
-                if text.group in self.groups:
-                    self.facts.load_argument(R3, argument)
-                    read_path(code, text, self.unknown)
-                    if {(text, Match.NAME), (text, Match.DIRECTORY)} & self.texts:
-                        find_last_slash(code, text)
+            self._read_paths()
             self._branch(one.predicate, self.keep, self.drop)
+        self.relative.finish(self.unknown)
         if self.unknown.is_used:
             code.place(self.unknown)
             self._branch(without_heavy(one.predicate), self.keep, self.drop)
@@ -104,6 +107,34 @@ class _Emitter:
         if len(code) > MAX_INSTRUCTIONS:
             raise FilterTooLargeError(f"it would have {len(code):,} instructions")
         return code.finish()
+
+    def _bases(self) -> dict[Text, int]:
+        """Where the paths that are read start from; none where sockets are looked at as well."""
+        if Group.SOCKET in self.groups:
+            return {}
+        return {
+            text: base
+            for text, base in zip(_PATHS, self.one.call.bases, strict=False)
+            if base is not None and text.group in self.groups
+        }
+
+    def _read_paths(self) -> None:
+        code, relative = self.code, self.relative
+        for text, argument in zip(_PATHS, self.one.call.paths, strict=False):
+            if text.group not in self.groups:
+                continue
+            self.facts.load_argument(R3, argument)
+            if text is Text.PATH and _IS_RELATIVE in _facts_of(self.one.predicate):
+                code.store_constant(Size.U64, R7, IS_RELATIVE, 0)
+            read_path(
+                code,
+                text,
+                self.unknown,
+                relative=relative.relative.get(text),
+                absolute=relative.absolute.get(text, Label()),
+            )
+            if {(text, Match.NAME), (text, Match.DIRECTORY)} & self.texts:
+                find_last_slash(code, text)
 
     def _enter(self) -> None:
         code = self.code
@@ -209,3 +240,13 @@ def _text_uses(predicate: Predicate) -> list[tuple[Text, Match]]:
             return [use for part in parts for use in _text_uses(part)]
         case _:
             return []
+
+
+def _facts_of(predicate: Predicate) -> frozenset[Fact | Text]:
+    match predicate:
+        case Literal(atom):
+            return frozenset({atom.fact})
+        case All(parts) | Any(parts):
+            return frozenset().union(*map(_facts_of, parts))
+        case _:
+            return frozenset()

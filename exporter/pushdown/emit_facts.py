@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.ir import Fact, Kind, Text
-from exporter.pushdown.memory import LENGTH_AT, TEXT_AT, Slot
+from exporter.pushdown.memory import IS_RELATIVE, LENGTH_AT, TEXT_AT, Slot
 
 RET_OFFSET = 8
 """Of the call's result in the context."""
@@ -157,6 +157,8 @@ class Facts:
                 self._load_loginuid()
             case Kind.HOST:
                 self._load_is_host()
+            case Kind.RELATIVE:
+                code.load(Size.U64, R1, R7, IS_RELATIVE)
             case kind:
                 code.load(Size.U64, R1, R10, _SOCKET_SLOTS[kind])
 

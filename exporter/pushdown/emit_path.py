@@ -25,24 +25,33 @@ R0, R1, R2, R3, R4, R5, R7, R10 = (
 )  # fmt: skip
 
 
-def read_path(code: Assembler, text: Text, unknown: Label) -> None:
-    """Read the path at the user address in R3, and go to `unknown` unless it is plain."""
+def read_path(
+    code: Assembler, text: Text, unknown: Label, *, relative: Label | None, absolute: Label
+) -> None:
+    """Read the path at the user address in R3, and go to `unknown` unless it is plain.
+
+    relative: where to go, with its length in R0, when it does not begin with a slash; None where
+    that does not matter. absolute: placed where the reader goes on with a text that is in memory
+    with its length and 16 zeros behind it.
+    """
     at = TEXT_AT[text]
     code.move(R1, R7)
     code.alu(Alu.ADD, R1, at)
     code.constant(R2, PATH_BYTES)
     code.call(Helper.PROBE_READ_USER_STR)
-    # The result counts the NUL: 1 is an empty path, 2 may be "/", all of it one that was cut.
-    code.jump(unknown, Jump.SLE, R0, 2)
+    # The result counts the NUL: 1 is an empty path, all of it one that was cut.
+    code.jump(unknown, Jump.SLE, R0, 1)
     code.jump(unknown, Jump.SGE, R0, PATH_BYTES)
     code.alu(Alu.SUB, R0, 1)
     code.store(Size.U64, R7, LENGTH_AT[text], R0)
-    code.load(Size.U8, R1, R7, at)
-    code.jump(unknown, Jump.NE, R1, ord("/"))
+    if relative is not None:
+        code.load(Size.U8, R1, R7, at)
+        code.jump(relative, Jump.NE, R1, ord("/"))
     code.move(R1, R7)
     code.alu(Alu.ADD, R1, R0)
     code.store_constant(Size.U64, R1, at, 0)
     code.store_constant(Size.U64, R1, at + _WORD, 0)
+    code.place(absolute)
     _scan(code, text, unknown)
 
 

@@ -23,6 +23,7 @@ from exporter.pushdown.approximation import (
 )
 from exporter.pushdown.ir import Below, Fact, InSet, Kind, Text
 from exporter.pushdown.layout import CallLayout, Form, Place
+from exporter.pushdown.simplify import any_of
 from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type_char
 from exporter.rules.bind import Read, Test
 from exporter.rules.fields.fd_facts import char_of_event
@@ -141,6 +142,18 @@ def _fd_name(test: Test, call: CallLayout) -> Approximation:
     return UNKNOWN if path is None else values.text(test, path)
 
 
+def _fd_raw_name(test: Test, call: CallLayout) -> Approximation:
+    """A path as it was given, which a relative one no longer is once the kernel has followed it."""
+    path = _opened(call)
+    if path is None:
+        return UNKNOWN
+    is_relative = exactly(InSet(Fact(Kind.RELATIVE), frozenset({1}))).if_true
+    absolute = values.text(test, path)
+    return Approximation(
+        any_of((is_relative, absolute.if_true)), any_of((is_relative, absolute.if_false))
+    )
+
+
 def _fd_file_name(test: Test, call: CallLayout) -> Approximation:
     path = _opened(call)
     if path is None:
@@ -255,7 +268,7 @@ KERNEL_FIELDS: Mapping[str, KernelTest] = {
     "group.gid": _number_of(Kind.GID),
     "container.id": _container,
     "fd.name": _fd_name,
-    "fd.nameraw": _fd_name,
+    "fd.nameraw": _fd_raw_name,
     "fd.filename": _fd_file_name,
     "fd.directory": _fd_directory,
     "fd.typechar": _fd_type_char,

@@ -13,6 +13,7 @@ from pathlib import Path
 from exporter.errors import ProbeError
 from exporter.pushdown.analysis import CallFilter, analyse
 from exporter.pushdown.emit import FilterTooLargeError, emit_filter
+from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_facts import Target
 from exporter.pushdown.explain import forced_through
 from exporter.rules.ruleset import Ruleset
@@ -57,6 +58,7 @@ class Pushdown:
         self._lock = threading.Lock()
         self._ready: tuple[Ruleset, dict[str, int]] | None = None
         self._late: tuple[str, ...] = ()
+        self._has_resolver = False
 
     def begin(self, ruleset: Ruleset) -> None:
         """`watch` for a start: the filters of the calls in LATE are left to `finish`."""
@@ -125,6 +127,9 @@ class Pushdown:
         loading: dict[str, Future[int]] = {}
         programs: dict[str, int] = {}
         with ThreadPoolExecutor(_LOADERS, "filters") as pool:
+            if not self._has_resolver:
+                pool.submit(self._load_resolver, target)
+                self._has_resolver = True
             for name in names:
                 try:
                     code = emit_filter(self.filters[name], target)
@@ -145,6 +150,16 @@ class Pushdown:
             type=name,
             reason=str(error),
         )
+
+    def _load_resolver(self, target: Target) -> None:
+        """Once a probe: what makes relative paths absolute is the same for all rules."""
+        try:
+            program = self._probe.load_filter("resolver", emit_resolver(target))
+        except ProbeError as error:
+            self._say("every event with a relative path is sent", reason=str(error))
+            return
+        self._probe.set_resolver(program)
+        os.close(program)
 
     def _target(self) -> Target:
         """The kernel that the filters are for."""

@@ -2,7 +2,7 @@
 
 A predicate is TRUE, FALSE, a literal, or a conjunction or disjunction of predicates. It has no
 negation of its own: a literal says whether its atom must hold or must not. An atom whose fact is
-not known (a path that is relative, a descriptor that is no socket) makes every literal on it true,
+not known (a path with `//` in it, a descriptor that is no socket) makes every literal on it true,
 so a predicate is never false by ignorance. `holds` runs one in Python; emit.py makes BPF of it.
 """
 
@@ -12,11 +12,16 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-from exporter.events.paths import concatenate
 from exporter.rules.fields.fd_facts import directory_of
 
 PATH_BYTES = 512
 """Room for a path in the kernel, with its NUL; longer ones are not looked at."""
+
+MAX_DOTS = 8
+"""So many `./` and `../` in front of a relative path are followed."""
+
+ALONE = b""
+"""Base of a text that is no path of the call, but looked at like one: it stands as it is."""
 
 
 class Group(IntEnum):
@@ -47,6 +52,8 @@ class Observation(Struct, kw_only=True, frozen=True):
     """What the kernel knows when a call returns.
 
     args: six 64-bit words. paths: bytes of the path arguments, None where they cannot be read.
+    bases: for each of them the directory it starts from when it is relative, None where that is not
+    known, or ALONE.
     """
 
     ret: int = 0
@@ -57,6 +64,7 @@ class Observation(Struct, kw_only=True, frozen=True):
     loginuid: int = 0xFFFFFFFF
     is_host: bool = True
     paths: tuple[bytes | None, ...] = ()
+    bases: tuple[bytes | None, ...] = ()
     socket: Socket | None = None
 
 
@@ -74,6 +82,7 @@ class Kind(StrEnum):
     LOCAL_PORT = "local port"
     REMOTE_ADDRESS = "remote address"
     REMOTE_PORT = "remote port"
+    RELATIVE = "path is relative"
 
 
 _SOCKET_KINDS = {
@@ -99,6 +108,8 @@ class Fact:
         """What is read to know it."""
         if self.kind in _SOCKET_KINDS:
             return Group.SOCKET
+        if self.kind is Kind.RELATIVE:
+            return Group.PATH
         return Group.CALL if self.kind in {Kind.RET, Kind.ARG} else Group.TASK
 
     def read(self, seen: Observation) -> int | None:
@@ -117,6 +128,9 @@ class Fact:
                 return -1 if seen.loginuid == 0xFFFFFFFF else seen.loginuid
             case Kind.HOST:
                 return int(seen.is_host)
+            case Kind.RELATIVE:
+                path = Text.PATH.read(seen)
+                return None if path is None else int(seen.paths[0] != path)
             case kind:
                 return None if seen.socket is None else getattr(seen.socket, _SOCKET_KINDS[kind])
 
@@ -145,7 +159,12 @@ class Text(StrEnum):
             return seen.comm
         index = int(self is Text.PATH2)
         path = seen.paths[index] if index < len(seen.paths) else None
-        return path if path is not None and is_plain(path) else None
+        base = seen.bases[index] if index < len(seen.bases) else None
+        if path and base == ALONE:
+            return path if is_tidy(path) else None
+        if path and path[:1] != b"/" and is_short(path):
+            path = None if base is None else join(base, path)
+        return path if path and is_plain(path) else None
 
 
 class Match(StrEnum):
@@ -295,18 +314,50 @@ def _dotted(address: int) -> str:
     return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
 
 
-def is_plain(path: bytes) -> bool:
-    """Whether a path is absolute, needs no normalising, and fits."""
+def is_short(path: bytes) -> bool:
+    """Whether there is room for a path."""
+    return len(path) < PATH_BYTES - 1
+
+
+def is_tidy(path: bytes) -> bool:
+    """Whether a text fits and holds neither control characters nor what paths are cleared of."""
     return (
-        path[:1] == b"/"
-        and len(path) < PATH_BYTES - 1
-        and path != b"/"
+        is_short(path)
         and not path.endswith((b"/", b"/."))
         and b"//" not in path
         and b"/./" not in path
         and b"/.." not in path
-        and concatenate(b"", path) == path
+        and _CONTROLS.isdisjoint(path)
     )
+
+
+_CONTROLS = frozenset((*range(0x20), 0x7F))
+
+
+def is_plain(path: bytes) -> bool:
+    """Whether a path is absolute, needs no normalising, and fits."""
+    return path[:1] == b"/" and is_tidy(path)
+
+
+def join(base: bytes, path: bytes) -> bytes:
+    """A relative path as an absolute one, or nothing for the root itself.
+
+    base: an absolute path without a slash at its end, or `/`. Only what stands in front is looked
+    at, so the result may still not be plain.
+    """
+    cut = climbed = 0
+    for _ in range(MAX_DOTS):
+        if path.startswith(b"../", cut):
+            cut, climbed = cut + 3, climbed + 1
+        elif path.startswith(b"./", cut):
+            cut += 2
+        else:
+            break
+    if path[cut:] in {b".", b".."}:
+        cut, climbed = len(path), climbed + (path[cut:] == b"..")
+    names = [name for name in base.split(b"/") if name]
+    above = b"".join(b"/" + name for name in names[: max(0, len(names) - climbed)])
+    return above + b"/" + path[cut:] if cut < len(path) else above
 
 
 def test_text(match: Match, text: bytes, values: Iterable[bytes]) -> bool:

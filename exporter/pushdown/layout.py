@@ -31,20 +31,29 @@ class Form(StrEnum):
     MODE = "permission bits"
 
 
+HERE = -1
+"""In place of the argument with a directory: the task's working directory."""
+
+
 class Place(Struct, frozen=True):
-    """Where a parameter comes from. number: of the path among the call's paths, from 0."""
+    """Where a parameter comes from.
+
+    number: of the path among the call's paths, from 0. base: argument with the directory that the
+    path starts from when it is relative, or HERE; None for a text that is no path of the call.
+    """
 
     argument: int
     form: Form
     number: int = 0
+    base: int | None = None
 
 
 class CallLayout(Struct, frozen=True):
     """One call: its event, where parameters come from, and the arguments that are paths.
 
-    socket: argument with the socket that the event is about; -1 when it is the descriptor
-    returned; None when there is none. has_messages: a call that succeeds has an event for each of
-    its messages, with a result of its own.
+    bases: of each of the paths (see Place). socket: argument with the socket that the event is
+    about; -1 when it is the descriptor returned; None when there is none. has_messages: a call that
+    succeeds has an event for each of its messages, with a result of its own.
     """
 
     name: str
@@ -52,6 +61,7 @@ class CallLayout(Struct, frozen=True):
     step: Step
     places: Mapping[int, Place]
     paths: tuple[int, ...]
+    bases: tuple[int | None, ...]
     socket: int | None = None
     has_messages: bool = False
 
@@ -89,7 +99,7 @@ def call_layout(name: str) -> CallLayout:
         case Step.OPEN:
             places = _open(spec)
         case Step.CREAT:
-            places = {1: Place(0, Form.PATH), 2: Place(1, Form.MODE)}
+            places = {1: Place(0, Form.PATH, base=HERE), 2: Place(1, Form.MODE)}
         case Step.SOCKET:
             places = {index: Place(index - 1, Form.WORD) for index in (1, 2, 3)}
         case Step.PTRACE:
@@ -103,17 +113,23 @@ def call_layout(name: str) -> CallLayout:
             socket = 0
         case _:
             pass
-    paths = [place for place in places.values() if place.form is Form.PATH]
-    arguments = tuple(place.argument for place in sorted(paths, key=lambda place: place.number))
-    has_messages = spec.step is Step.IO and bool(spec.flags & IO_MESSAGES)
+    found = [place for place in places.values() if place.form is Form.PATH]
+    paths = sorted(found, key=lambda place: place.number)[:_MAX_PATHS]
     return CallLayout(
-        name, kind, spec.step, places, arguments[:_MAX_PATHS], socket, has_messages=has_messages
+        name=name,
+        event=kind,
+        step=spec.step,
+        places=places,
+        paths=tuple(place.argument for place in paths),
+        bases=tuple(place.base for place in paths),
+        socket=socket,
+        has_messages=spec.step is Step.IO and bool(spec.flags & IO_MESSAGES),
     )
 
 
 def _open(spec: CallSpec) -> dict[int, Place]:
     first = 1 if spec.flags & HAS_DIRFD else 0
-    places = {first + 1: Place(first, Form.PATH)}
+    places = {first + 1: Place(first, Form.PATH, base=0 if first else HERE)}
     if first:
         places[1] = Place(0, Form.FD)
     if not spec.flags & OPEN_HOW:
@@ -125,11 +141,15 @@ def _open(spec: CallSpec) -> dict[int, Place]:
 def _generic(spec: CallSpec) -> dict[int, Place]:
     """By the letters of `ops`."""
     places: dict[int, Place] = {}
-    parameter, paths = 1, 0
+    parameter, paths, base = 1, 0, HERE
     for letter, argument in parse_ops(spec.ops):
         form = _LETTERS.get(letter)
-        if form is not None and argument < _ARGUMENTS:
-            places[parameter] = Place(argument, form, paths if form is Form.PATH else 0)
-            paths += form is Form.PATH
+        if form is Form.PATH:
+            places[parameter] = Place(argument, form, paths, base if letter == "P" else None)
+            paths += 1
+        elif form is not None and argument < _ARGUMENTS:
+            places[parameter] = Place(argument, form)
+        if letter == "D":
+            base = argument
         parameter += _PARAMETERS.get(letter, 1)
     return places

@@ -15,8 +15,10 @@ MAP_MEMORY = 9
 MAP_PORTS = 10
 """Array: port -> how many accepts on it were let through."""
 
-_SLACK = 32
-"""Beyond a path's end whole words are read and zeros written."""
+_ROOM = PATH_BYTES + 64
+"""Beyond a path's end whole words are read and written."""
+MAX_LEVELS = 40
+"""Names and mounts between a directory and the root of all: fewer than so many."""
 
 FILTERED = 0
 """Counters: one u64 an event code."""
@@ -30,12 +32,31 @@ LENGTH_AT = {
 """Lengths, without NUL. On the stack the verifier would follow their values."""
 LAST_AT = {Text.PATH: LAST_BASE + 32, Text.PATH2: LAST_BASE + 40}
 """Places of the last slash."""
-_COMM = LAST_BASE + 48
-_PATH = _COMM + 64
-_PATH2 = _PATH + PATH_BYTES + _SLACK
-assert _PATH2 + PATH_BYTES + _SLACK <= FILTERED + 8 * EVENT_CODES + FILTER_TEXTS_BYTES
 
-TEXT_AT = {Text.COMM: _COMM, Text.PATH: _PATH, Text.PATH2: _PATH2}
+RESUME = LAST_BASE + 48
+"""What a filter does when it is entered: START, or go on with a path that was made absolute."""
+IS_RELATIVE = RESUME + 8
+"""Whether the first path was relative."""
+START, GO_ON, GO_ON2, GIVE_UP = range(4)
+
+ASK_TEXT, ASK_BASE, ASK_LENGTH = IS_RELATIVE + 8, IS_RELATIVE + 16, IS_RELATIVE + 24
+"""The question to the resolver: which text, where it starts from, and its length; the answer's."""
+CUT, CLIMB, NAMES, TOTAL, ROOT, SAVED = (ASK_LENGTH + 8 * place for place in range(1, 7))
+"""Of the resolver: bytes and levels that dots take away, names found and their length, root of the
+mount, words that are put back."""
+SAVED_WORDS = 3
+
+_COMM = SAVED + 8 * SAVED_WORDS
+_PATH = _COMM + 64
+TEXT2 = 1024
+"""Distance between the two paths, a power of two."""
+NAMES_AT = _PATH + TEXT2 + _ROOM
+"""Of the resolver: address and length of each name, deepest first."""
+assert _ROOM <= TEXT2
+NAMES_MASK = 63
+assert NAMES_AT + 16 * (NAMES_MASK + 1) <= FILTERED + 8 * EVENT_CODES + FILTER_TEXTS_BYTES
+
+TEXT_AT = {Text.COMM: _COMM, Text.PATH: _PATH, Text.PATH2: _PATH + TEXT2}
 """Where the texts are."""
 
 
@@ -54,3 +75,8 @@ class Slot(IntEnum):
     DESCRIPTOR = -80
     POINTER = -88
     REGISTERS = -368
+    # The resolver keeps no registers.
+    TURN = -96
+    PARENT = -104
+    NAME = -112
+    LENGTH = -120

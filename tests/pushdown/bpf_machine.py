@@ -6,15 +6,20 @@ It checks what the verifier would: every access lies inside known memory, every 
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from exporter.pushdown.assembler import Helper
 from exporter.pushdown.ir import Observation
-from exporter.pushdown.memory import MAP_FILTERS, MAP_MEMORY, MAP_PORTS
+from exporter.pushdown.memory import MAP_FILTERS, MAP_MEMORY, MAP_PORTS, RESUME
+from exporter.sources.probe.syscalls import MAX_NUMBER
+from tests.pushdown.kernel_paths import PATH_OFFSETS, Paths
 
 U64 = (1 << 64) - 1
 _STACK, _CONTEXT, _REGS, _TASK, _USER = 0x10000, 0x20000, 0x30000, 0x40000, 0x7F0000000000
 _MEMORY, _PORTS, _MAPS, _KERNEL = 0x50000, 0x800000, 0x9000000, 0xA0000000
 _STEPS = 2_000_000
+_MAX_JUMPS = 6
+_KERNEL_FUNCTION = 2
 _SWAP = 0xDC
 
 OFFSETS = {
@@ -23,10 +28,13 @@ OFFSETS = {
     "OFF_MNTNS_INUM": 24, "OFF_FILES_FDT": 8, "OFF_FDTABLE_MAX": 0, "OFF_FDTABLE_FD": 8,
     "OFF_FILE_INODE": 8, "OFF_FILE_PRIVATE": 16, "OFF_INODE_MODE": 0, "OFF_SOCKET_SK": 8,
     "OFF_SOCK_DADDR": 0, "OFF_SOCK_SADDR": 4, "OFF_SOCK_DPORT": 12, "OFF_SOCK_NUM": 14,
-    "OFF_SOCK_FAMILY": 16,
+    "OFF_SOCK_FAMILY": 16, "BTF_RDONLY_CAST": 77, **PATH_OFFSETS,
 }  # fmt: skip
+NUMBER = 2
+"""Of the call whose filter runs."""
 HOST_MNTNS = 0xEFFFFFF8
 _ARGUMENTS = (112, 104, 96, 56, 72, 64)
+_NUMBER = 120
 
 
 class MachineError(AssertionError):
@@ -39,6 +47,7 @@ class Machine:
 
     regions: dict[int, bytearray] = field(default_factory=dict)
     next_kernel: int = _KERNEL
+    programs: dict[int, bytes] = field(default_factory=dict)
 
     def region(self, size: int, data: bytes = b"") -> int:
         """Address of new kernel memory."""
@@ -64,10 +73,23 @@ class Machine:
         memory, at = self.find(address, size)
         memory[at : at + size] = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
 
-    def lay_out(self, seen: Observation, paths: Mapping[int, bytes | None]) -> None:
-        """The kernel's memory as of this call. paths: argument -> text behind it."""
+    def write_bytes(self, address: int, data: bytes) -> None:
+        """Put bytes into memory."""
+        memory, at = self.find(address, len(data))
+        memory[at : at + len(data)] = data
+
+    def lay_out(
+        self,
+        seen: Observation,
+        paths: Mapping[int, bytes | None],
+        directories: Mapping[int, bytes] = MappingProxyType({}),
+    ) -> None:
+        """The kernel's memory as of this call.
+
+        paths: argument -> text behind it. directories: descriptor -> its path; -1 stands for the
+        working directory.
+        """
         offsets = OFFSETS
-        self.regions[_STACK] = bytearray(512)
         self.regions[_CONTEXT] = bytearray(struct.pack("<Qq", _REGS, seen.ret))
         registers = bytearray(168)
         for index, value in enumerate(seen.args):
@@ -78,6 +100,7 @@ class Machine:
                 if text is not None:
                     self.regions[address] = bytearray(text + b"\0")
             struct.pack_into("<Q", registers, _ARGUMENTS[index], address)
+        struct.pack_into("<Q", registers, _NUMBER, NUMBER)
         self.regions[_REGS] = registers
         task = bytearray(0x100)
         comm = seen.comm[:15] + b"\0"
@@ -90,18 +113,27 @@ class Machine:
         self.write(space + offsets["OFF_MNTNS_INUM"], 4, inum)
         proxy = self.region(64)
         self.write(proxy + offsets["OFF_NSPROXY_MNT"], 8, space)
+        tree = Paths(self)
+        working = self.region(64)
+        tree.write_path(working + offsets["OFF_FS_PWD"], directories.get(-1, b"/"))
         for name, value in (
             ("OFF_TASK_CRED", cred),
             ("OFF_TASK_NSPROXY", proxy),
-            ("OFF_TASK_FILES", self._files(seen)),
+            ("OFF_TASK_FILES", self._files(seen, tree, directories)),
+            ("OFF_TASK_FS", working),
         ):
             struct.pack_into("<Q", task, offsets[name], value)
         struct.pack_into("<I", task, offsets["OFF_TASK_LOGINUID"], seen.loginuid)
         self.regions[_TASK] = task
 
-    def _files(self, seen: Observation) -> int:
+    def _files(self, seen: Observation, tree: Paths, directories: Mapping[int, bytes]) -> int:
         """A table in which every descriptor of the call is the socket, if there is one."""
         table = self.region(8 * 64)
+        for number, path in directories.items():
+            if number >= 0:
+                file = self.region(64)
+                tree.write_path(file + OFFSETS["OFF_FILE_PATH"], path)
+                self.write(table + 8 * number, 8, file)
         if seen.socket is not None:
             sock = self.region(64)
             one = seen.socket
@@ -129,7 +161,19 @@ class Machine:
     def run(self, code: bytes, memory: bytes) -> bool:
         """Whether the program keeps the event. memory: what earlier runs left in the CPU's own."""
         self.regions[_MEMORY] = bytearray(memory)
+        self.write(_MEMORY + RESUME, 8, 0)
         self.regions.setdefault(_PORTS, bytearray(4 * (1 << 16)))
+        for _ in range(_MAX_JUMPS):
+            index = self._run_program(code)
+            if index is None or index == MAX_NUMBER:
+                assert self.read(_MEMORY + RESUME, 8) == 0, "the next filter would go astray"
+                return index is not None
+            code = self.programs[index]
+        raise MachineError("the programs jump to each other for ever")
+
+    def _run_program(self, code: bytes) -> int | None:
+        """Index of the program that it jumps to at its end."""
+        self.regions[_STACK] = bytearray(b"\xa5" * 512)
         registers: list[int | None] = [None] * 11
         registers[1], registers[10] = _CONTEXT, _STACK + 512
         instructions = [struct.unpack_from("<BBhi", code, at) for at in range(0, len(code), 8)]
@@ -139,7 +183,7 @@ class Machine:
             at += 1
             dst, src = both & 15, both >> 4
             if opcode == 0x95:
-                return False
+                return None
             if opcode == 0x18:
                 high = instructions[at][3]
                 at += 1
@@ -147,10 +191,17 @@ class Machine:
                     _MAPS + immediate if src else (immediate & 0xFFFFFFFF) | (high << 32 & U64)
                 )
             elif opcode == 0x85:
-                if immediate == Helper.TAIL_CALL:
+                if src == _KERNEL_FUNCTION:
+                    assert immediate == OFFSETS["BTF_RDONLY_CAST"]
+                    registers[0] = registers[1]
+                elif immediate == Helper.TAIL_CALL:
+                    assert registers[1] == _CONTEXT
                     assert registers[2] == _MAPS + MAP_FILTERS
-                    return True
-                registers[0] = self._call(Helper(immediate), registers) & U64
+                    if registers[3] in (MAX_NUMBER, *self.programs):
+                        return registers[3]
+                    registers[0] = U64
+                else:
+                    registers[0] = self._call(Helper(immediate), registers) & U64
                 registers[1:6] = [None] * 5
             elif opcode & 7 in (1, 2, 3):
                 self._memory((opcode, dst, src, offset, immediate), registers)

@@ -15,8 +15,8 @@ from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto
 from exporter.events.host import Host
 from exporter.events.native import live_decoders
-from exporter.pushdown.ir import Observation, Socket
-from exporter.pushdown.layout import CallLayout, call_layout
+from exporter.pushdown.ir import ALONE, Observation, Socket
+from exporter.pushdown.layout import HERE, CallLayout, call_layout
 from exporter.rules.engine import Engine
 from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, Step
 from exporter.state.procfs import Procfs
@@ -29,15 +29,26 @@ TID = 4242
 O_CREAT_LIKE = 0o100 | 0o20200000
 
 CALL_NAMES = (
-    "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "linkat", "symlink",
+    "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "linkat",
+    "symlink", "symlinkat",
     "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
     "listen", "sendto", "sendmmsg", "dup2",
 )  # fmt: skip
 
 
+AT_FDCWD = -100
+DIRECTORIES = (b"/some/dir", b"/", b"/etc", b"/root/.ssh", None, b"/home/u", b"/etc/pam.d")
+"""What descriptors of a process are, in turn; None for those that are closed."""
+TABLE_SIZE = 64
+
+
 @dataclass
 class LiveCall:
-    """A call and its circumstances. how: flags and mode of openat2, which lie in memory."""
+    """A call and its circumstances.
+
+    how: flags and mode of openat2, which lie in memory. cwd: where relative paths start from; with
+    a descriptor it is that of `directory_of`.
+    """
 
     name: str
     ret: int = 0
@@ -50,14 +61,28 @@ class LiveCall:
     is_host: bool = True
     socket: Socket | None = None
     how: tuple[int, int] = (0, 0)
+    cwd: bytes = b"/work/dir"
 
     @property
     def layout(self) -> CallLayout:
         """Where its arguments are."""
         return call_layout(self.name)
 
+    def directory_of(self, argument: int) -> bytes | None:
+        """The directory that an argument stands for."""
+        number = AT_FDCWD if argument == HERE else _s32(self.args[argument])
+        if number == AT_FDCWD:
+            return self.cwd
+        is_open = 0 <= number < TABLE_SIZE
+        return DIRECTORIES[number % len(DIRECTORIES)] if is_open else None
+
+    def _directories(self) -> list[bytes | None]:
+        """Of the descriptors that paths start from, in their order."""
+        return [self.directory_of(base) for base in self.layout.bases if base not in {None, HERE}]
+
     def observe(self) -> Observation:
         """What the filter sees."""
+        bases = [ALONE if base is None else self.directory_of(base) for base in self.layout.bases]
         return Observation(
             ret=self.ret,
             args=tuple(arg & 0xFFFFFFFFFFFFFFFF for arg in self.args),
@@ -67,7 +92,8 @@ class LiveCall:
             loginuid=self.loginuid,
             is_host=self.is_host,
             paths=tuple(self.paths),
-            socket=self.socket,
+            bases=tuple(bases),
+            socket=None if self.layout.socket is None else self.socket,
         )
 
     def event(self, state: State) -> Event:
@@ -75,6 +101,7 @@ class LiveCall:
         layout = self.layout
         raw = _WRITERS.get(layout.step, _generic)(self)
         fds = self._attached()
+        dirfd_path, dirfd2_path, *_ = (*self._directories(), None, None)
         event = Event(
             num=1,
             ts_ns=1_700_000_000_000_000_000,
@@ -91,9 +118,9 @@ class LiveCall:
                 gid=self.gid,
                 loginuid=self.loginuid,
                 mntns=HOST_MNTNS if self.is_host else HOST_MNTNS + 7,
-                cwd=b"/work/dir",
-                dirfd_path=b"/some/dir",
-                dirfd2_path=b"/other",
+                cwd=self.cwd,
+                dirfd_path=dirfd_path,
+                dirfd2_path=dirfd2_path,
                 fds=fds,
             ),
         )
@@ -252,8 +279,15 @@ PATHS = (
     b"/home/u/.bashrc", b"/usr/bin/cat", b"/tmp/a", b"/", b"", b"etc/shadow", b"./x", b"../etc",
     b"/etc//shadow", b"/etc/./shadow", b"/etc/../etc/shadow", b"/etc/", b"/etc/.", b"/etc/..",
     b"/etc/sha\x01dow", b"/etc/\x7f", b"/etc/\x1f", b"/etc/\xc3\xa9t\xc3\xa9",
-    b"/\x80\xff", b"/a b",
+    b"/\x80\xff", b"/a b", b"shadow", b"pam.d/su", b"./shadow", b"././x", b".", b"..", b"../..",
+    b"../shadow", b"../../etc/shadow", b"./../etc/passwd", b"x/../y", b"../../../../../root/.ssh/x",
+    b".ssh/id_rsa", b"id_rsa", b"../.ssh", b"./", b"../", b"x/", b"x//y", b".x", b"..x", b"sha\x01",
+    b"x" * 505, b"./" * 12 + b"x", b"../" * 7 + b"..",
     b"/a" * 300, b"/proc/self/environ", b"/dev/shm/x.sh", b"/..x", b"/.x", b"/etc/shadow-",
+)  # fmt: skip
+CWDS = (
+    b"/work/dir", b"/", b"/etc", b"/etc/pam.d", b"/root", b"/home/u/.ssh", b"/a\x01b", b"/x" * 30,
+    b"/" + b"long" * 30 + b"/d", b"/a/" + b"b" * 255, b"/\xc3\xa9", b"/d" * 80,
 )  # fmt: skip
 ADDRESSES = (0x7F000001, 0x0A000001, 0x0A0000FF, 0x08080808, 0xC0A80101, 0)
 COMMS = (b"cat", b"bash", b"sh", b"nginx", b"python3.13", b"fifteen-letters", b"")
@@ -294,4 +328,5 @@ def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall
         is_host=draw(st.booleans()),
         socket=socket,
         how=(args[2], args[3]),
+        cwd=draw(st.sampled_from(CWDS)),
     )

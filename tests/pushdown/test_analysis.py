@@ -55,6 +55,7 @@ class TestSoundness:
     @settings(max_examples=300, deadline=None)
     @given(kernel_checks(), live_calls())
     @example("fd.filename exists", LiveCall("openat", 3, [0, 0, 0o200000, 0, 0, 0], [b"/etc"]))
+    @example("evt.arg.target pmatch (shadow)", LiveCall("symlink", paths=[b"shadow", b"/x"]))
     @example("fd.num < 0", LiveCall("open", ret=-2, paths=[b"/etc"]))
     def test_both_sides_of_a_check(self, tmp_path_factory, text, call):
         """A check that is true has a true side, and so has one that is false."""
@@ -92,8 +93,33 @@ class TestPrecision:
             ),
             (
                 "evt.type = openat and fd.name in (/etc/shadow, /etc/sudoers)",
-                LiveCall("openat", ret=3, paths=[b"shadow"]),
+                LiveCall("openat", ret=3, paths=[b"/etc//shadow"]),
                 LiveCall("openat", ret=3, paths=[b"/etc/shadow2"]),
+            ),
+            (
+                "evt.type = openat and fd.name in (/etc/shadow, /etc/sudoers)",
+                LiveCall("openat", ret=3, args=[2, 0, 0, 0, 0, 0], paths=[b"shadow"]),
+                LiveCall("openat", ret=3, args=[0, 0, 0, 0, 0, 0], paths=[b"shadow"]),
+            ),
+            (
+                "evt.type = open and fd.directory = /etc",
+                LiveCall("open", ret=3, paths=[b"../hosts"], cwd=b"/etc/pam.d"),
+                LiveCall("open", ret=3, paths=[b"../hosts"], cwd=b"/root"),
+            ),
+            (
+                "evt.type = open and fd.name startswith /etc and fd.nameraw contains '../'",
+                LiveCall("open", ret=3, paths=[b"../hosts"], cwd=b"/etc/pam.d"),
+                LiveCall("open", ret=3, paths=[b"/etc/hosts"], cwd=b"/root"),
+            ),
+            (
+                "evt.type = renameat and evt.arg.newpath startswith /etc/",
+                LiveCall("renameat", args=[0, 0, 2, 0, 0, 0], paths=[b"x", b"y"]),
+                LiveCall("renameat", args=[2, 0, 0, 0, 0, 0], paths=[b"x", b"y"]),
+            ),
+            (
+                "evt.type = symlink and evt.arg.target = etc/shadow",
+                LiveCall("symlink", paths=[b"etc/shadow", b"/x"]),
+                LiveCall("symlink", paths=[b"shadow", b"/x"], cwd=b"/etc"),
             ),
             (
                 "evt.type = openat and not fd.name startswith /etc and proc.cmdline != x",

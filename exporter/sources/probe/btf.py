@@ -22,7 +22,7 @@ _MEMBER = Struct("<III")
 _ENUM = Struct("<Ii")
 _ENUM64 = Struct("<III")
 
-_STRUCT, _UNION, _ENUM_KIND, _TYPEDEF, _ENUM64_KIND = 4, 5, 6, 8, 19
+_STRUCT, _UNION, _ENUM_KIND, _TYPEDEF, _FUNCTION, _ENUM64_KIND = 4, 5, 6, 8, 12, 19
 _FOLLOWED = frozenset({8, 9, 10, 11, 18})
 """typedef, volatile, const, restrict and type tag: looked through to reach the struct itself."""
 
@@ -47,8 +47,8 @@ class Member(NamedTuple):
 class Btf:
     """The types of one kernel, found by name.
 
-    data: the whole blob. names: the structs, unions and enums that will be asked for; asking for
-    another one raises ProbeError.
+    data: the whole blob. names: the structs, unions, enums, typedefs and functions that will be
+    asked for; asking for another one raises ProbeError or finds nothing.
     """
 
     def __init__(self, data: bytes, names: Iterable[str]) -> None:
@@ -71,6 +71,7 @@ class Btf:
                 wanted[at + 1 - strings] = name
         self._ids: dict[str, int] = {}
         self._typedefs: dict[str, int] = {}
+        self._functions: dict[str, int] = {}
         self._at = [0]
         self._walk(types, types + type_len, wanted)
 
@@ -85,6 +86,8 @@ class Btf:
                 self._ids.setdefault(wanted[name_off], len(self._at) - 1)
             elif name_off in wanted and kind == _TYPEDEF:
                 self._typedefs.setdefault(wanted[name_off], len(self._at) - 1)
+            elif name_off in wanted and kind == _FUNCTION:
+                self._functions.setdefault(wanted[name_off], len(self._at) - 1)
             try:
                 pos += 12 + fixed[kind] + per_vlen[kind] * (info & 0xFFFF)
             except IndexError:
@@ -103,6 +106,14 @@ class Btf:
     def typedef_id(self, name: str) -> int | None:
         """Id of a typedef, by which the kernel names what a program is attached to."""
         return self._typedefs.get(name)
+
+    def function_id(self, name: str) -> int | None:
+        """Id of a function, by which programs call those that the kernel offers them."""
+        return self._functions.get(name)
+
+    def struct_id(self, name: str) -> int:
+        """Id of a struct or union."""
+        return self._id(name)
 
     def size(self, name: str) -> int:
         """Size of a struct or union in bytes."""

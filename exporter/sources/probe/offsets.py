@@ -165,9 +165,24 @@ CGROUP_PARAMS = (
 TYPED_SYS_EXIT = "btf_trace_sys_exit"
 """Type that stands for the tracepoint in front of typed programs."""
 
+CASTS = {
+    "FS": "fs_struct",
+    "FILES": "files_struct",
+    "FDTABLE": "fdtable",
+    "FILE": "file",
+    "MOUNT": "mount",
+    "DENTRY": "dentry",
+    "WORDS": "pt_regs",
+}
+"""Structures that filters take addresses for; pt_regs stands for a row of 64-bit words."""
+
+CAST_FUNCTION = "bpf_rdonly_cast"
+"""Function that lets them, since 6.2."""
+
 STRUCTS = frozenset(
     [names[0] for names in (*MEMBERS.values(), *OPTIONAL_MEMBERS.values(), *BIT_FIELDS.values())]
     + [*SIZES.values(), "mm_rss_stat", "percpu_counter", "cgroup_subsys_id", TYPED_SYS_EXIT]
+    + [*CASTS.values(), CAST_FUNCTION]
 )
 """Every type name that `define_offsets` asks the BTF for."""
 
@@ -210,6 +225,8 @@ def define_offsets(btf: Btf) -> str:
     lines += [f"#define SIZEOF_{constant} {btf.size(struct)}" for constant, struct in SIZES.items()]
     lines += _rss_lines(btf)
     lines.append(f"#define BTF_SYS_EXIT {btf.typedef_id(TYPED_SYS_EXIT) or 0}")
+    lines.append(f"#define BTF_RDONLY_CAST {btf.function_id(CAST_FUNCTION) or 0}")
+    lines += [f"#define BTF_{constant} {btf.struct_id(name)}" for constant, name in CASTS.items()]
     subsystems = cgroup_subsystems(btf)
     lines.append("#define SUBSYS_NONE 255")
     for name, enumerator in CGROUP_PARAMS:

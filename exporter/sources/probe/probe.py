@@ -347,6 +347,10 @@ class Probe:
         self._put_filter(number, program)
         self._filters[name] = number
 
+    def set_resolver(self, program: int) -> None:
+        """From now on have a loaded program make the relative paths of filters absolute."""
+        self._put_filter(MAX_NUMBER + 1, program)
+
     def clear_filter(self, name: str) -> None:
         """Record every event of a system call."""
         number = self._filters.pop(name, None)
@@ -395,7 +399,7 @@ class Probe:
             "counters": (percpu, 4, _COUNTERS.size, source_text.EVENT_CODES),
             "reasons": (percpu, 4, 8, len(REASONS)),
             "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
-            "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 1),
+            "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 2),
             "filter_memory": (array, 4, _FILTER_MEMORY_BYTES, cpus),
             "filter_ports": (array, 4, 4, _PORTS),
             "exit_steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),

@@ -51,7 +51,7 @@ more anyway. Together they make the compile a third faster."""
 PARTS = (1, 2)
 """Halves of the programs that are compiled at the same time (bpf/probe.c)."""
 
-FILTER_TEXTS_BYTES = 2048
+FILTER_TEXTS_BYTES = 4096
 """Room for the texts that filters look at (exporter/pushdown/memory.py)."""
 
 SCRATCH_BYTES = 48 * 1024

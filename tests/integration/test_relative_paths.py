@@ -1,0 +1,134 @@
+"""Relative paths on the live kernel: what filters make of them is what fields show.
+
+The same acts under two instances, with pushdown and without: the same alerts. And that what cannot
+match does not reach user space.
+"""
+
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.integration.live import ROOT, compile_source, wait_until
+from tests.integration.test_pushdown import EVENTS, is_told, raised_by
+
+SCRIPT = Path(__file__).parent / "programs" / "random_paths.py"
+CALLS = 6000
+OPENS = "open, openat, openat2, creat"
+PATH_FIELDS = {
+    "fd.name": OPENS,
+    "fd.nameraw": OPENS,
+    "fd.directory": OPENS,
+    "fd.filename": OPENS,
+    "evt.abspath": "openat, mkdirat, unlinkat",
+    "evt.arg.name": f"{OPENS}, unlinkat",
+    "evt.arg.path": "mkdir, mkdirat, unlink, rmdir",
+    "evt.arg.oldpath": "rename, renameat, renameat2, link, linkat",
+    "evt.arg.newpath": "rename, renameat, renameat2, link, linkat",
+    "evt.arg.target": "symlink, symlinkat",
+    "evt.arg.linkpath": "symlink, symlinkat",
+    "evt.arg.filename": "chmod, fchmodat",
+}
+OUTPUT = (
+    "%evt.type %evt.rawres %fd.name %fd.nameraw %evt.arg.name %evt.arg.path %evt.arg.oldpath"
+    " %evt.arg.newpath %evt.arg.target %evt.arg.linkpath %evt.arg.filename"
+)
+
+
+def random_check(choice, top):
+    """One comparison of a path field, with values near what the script does."""
+    field = choice(list(PATH_FIELDS))
+    op = choice(("=", "startswith", "endswith", "contains", "in", "pmatch", "glob", "!="))
+    names = ("a", "b", "c", "etc", "shadow", "dd", ".ssh", "id_rsa", "n" * 40, "x")
+    parts = [choice(names) for _ in range(3)]
+    top = choice((top, "", ""))
+    values = [
+        f"{top}/{parts[0]}", f"{top}/{parts[0]}/{parts[1]}", f"{top}/{'/'.join(parts)}", parts[0],
+        f"{parts[0]}/{parts[1]}", f"/{parts[0]}", f"{top}/jail/{parts[0]}", f"../{parts[0]}",
+    ]  # fmt: skip
+    value = choice(values)
+    if op == "glob":
+        value = choice((f"{top}/*/{parts[0]}", f"*/{parts[0]}/*", f"{top}/{parts[0]}*"))
+    listed = [json.dumps(choice(values)) for _ in range(3)]
+    text = f"({', '.join(listed)})" if op in {"in", "pmatch"} else json.dumps(value)
+    return f"{field} {op} {text}", PATH_FIELDS[field]
+
+
+def random_rules(seed, top, count=40):
+    """A rules file of conditions on paths, most of them narrow."""
+    choose = random.Random(seed)
+    rules = []
+    for number in range(count):
+        check, types = random_check(choose.choice, top)
+        others = [random_check(choose.choice, top)[0] for _ in range(choose.randrange(3))]
+        parts = [choose.choice(("", "not ")) + other for other in others]
+        word = choose.choice((" and ", " or "))
+        where = f"({word.join([check, *parts])})"
+        narrow = choose.choice(("evt.rawres >= 0", "evt.rawres < 0", "evt.num > 0"))
+        rules.append({
+            "rule": f"rule {number}",
+            "desc": "random",
+            "condition": f"evt.type in ({types}) and {where} and {narrow}",
+            "output": OUTPUT,
+            "priority": "NOTICE",
+        })  # fmt: skip
+    return json.dumps(rules)
+
+
+def compare(stage, start_lanner, tmp_path, seed, calls=CALLS):
+    """Both instances' alerts, and the instances."""
+    work = tmp_path / f"work-{seed}"
+    work.mkdir()
+    work.chmod(0o777)
+    rules = tmp_path / f"rules-{seed}.yaml"
+    rules.write_text(random_rules(seed, str(work)))
+    config = "rule_matching: all\nprobe: {ring_size: 64MiB}\n"
+    instances = [
+        start_lanner("--json", "-r", str(rules), *flags, config=config)
+        for flags in ((), ("--no-pushdown",))
+    ]
+    for lanner in instances:
+        lanner.wait_ready()
+    answer = stage.run("python3", "-I", str(SCRIPT), str(seed), str(work), str(calls))
+    assert answer["returncode"] == 0, answer["output"]
+    for lanner in instances:
+        wait_until(lambda lanner=lanner: is_told(lanner), 60, "all alerts")
+        assert lanner.total("lanner_events_dropped_total", default=0) == 0
+    return [raised_by(lanner) for lanner in instances], instances
+
+
+SEEDS = [int(seed) for seed in os.environ.get("LANNER_SEEDS", "11").split()]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_paths_raise_the_same_alerts(seed, stage, start_lanner, tmp_path):
+    """Whatever the tree, its mounts, roots, descriptors and names (LANNER_SEEDS for more)."""
+    (filtered, everything), instances = compare(stage, start_lanner, tmp_path, seed)
+    assert filtered == everything
+    assert len(everything) > 100
+    sent = [lanner.total(EVENTS, stage="submitted") for lanner in instances]
+    assert sent[0] < sent[1]
+
+
+def test_what_cannot_match_stays_in_the_kernel(stage, start_lanner, tmp_path):
+    """Relative opens of a deep directory, by its path and by a descriptor."""
+    deep = tmp_path / "one" / "two" / "three" / "four"
+    deep.mkdir(parents=True)
+    (deep / "name").touch()
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "- rule: one\n  desc: d\n  output: o\n  priority: NOTICE\n"
+        f"  condition: evt.type in (open, openat) and fd.name startswith {tmp_path}/two\n"
+    )
+    lanner = start_lanner("-r", str(rules))
+    lanner.wait_ready()
+    storm = compile_source(ROOT / "tests/bench/open_storm.c", tmp_path)
+    count = 10_007
+    before = lanner.total(EVENTS, default=0, stage="submitted", type="open")
+    for name in ("name", "./name", "../four/name"):
+        answer = stage.run(str(storm), name, str(count), "0", "0", "1", cwd=str(deep))
+        assert answer["output"].split()[0] == str(count)
+    assert lanner.total(EVENTS, default=0, stage="filtered", type="open") >= 3 * count
+    assert lanner.total(EVENTS, default=0, stage="submitted", type="open") == before
