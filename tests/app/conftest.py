@@ -1,6 +1,7 @@
 """Fixtures of the app's tests: a node on fake source, state and rules, but real servers."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -228,10 +229,21 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 @pytest.fixture
-def running(tmp_path):
-    """A node, not yet started; stdout goes to `out.txt`."""
-    fd = os.open(tmp_path / "out.txt", os.O_CREAT | os.O_WRONLY)
-    node = Running(tmp_path, fd)
-    yield node
-    node.stop()
-    os.close(fd)
+def make_running(tmp_path):
+    """Makes a node that is not yet started, with further options; stdout goes to `out.txt`."""
+    with contextlib.ExitStack() as ends:
+
+        def make(**options: Any) -> Running:
+            fd = os.open(tmp_path / "out.txt", os.O_CREAT | os.O_WRONLY)
+            ends.callback(os.close, fd)
+            node = Running(tmp_path, fd, **options)
+            ends.callback(node.stop)
+            return node
+
+        yield make
+
+
+@pytest.fixture
+def running(make_running):
+    """A node with nothing special, not yet started."""
+    return make_running()

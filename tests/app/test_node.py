@@ -1,16 +1,30 @@
 """The node as its users see it: HTTP, gRPC, standard output, reload and stop, on real sockets."""
 
+import gc
 import json
 import urllib.error
 import urllib.request
+import weakref
 
 import grpc
 import pytest
 
 from exporter._proto import outputs_pb2, outputs_pb2_grpc
+from exporter.alerts.maker import AlertOptions
+from exporter.app.compose import forget_old_rules
+from exporter.app.rule_files import LoadedRules, load_active
 from exporter.errors import RuleError
+from exporter.rules.loader import RuleOptions
 from tests.app.conftest import make_active, make_rule, wait_for
 from tests.factories import make_event
+
+RULES = """
+- rule: Opened
+  desc: opened
+  condition: evt.type = openat and (proc.name = cat or fd.name startswith /etc)
+  output: opened
+  priority: NOTICE
+"""
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -86,6 +100,34 @@ def test_a_good_reload_swaps_the_rules(running) -> None:
     assert 'rule="first"' not in page
     assert sample(page, 'lanner_reloads_total{result="success"}') == 1
     assert sample(page, "lanner_last_reload_successful") == 1
+
+
+def test_nothing_of_the_old_rules_is_left_by_a_reload(make_running, tmp_path) -> None:
+    """Old rules are gone by the end of a reload, though the collector by itself never runs."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    matchers: list[weakref.ref[object]] = []
+
+    def load():
+        loaded: list[LoadedRules] = []
+        options = AlertOptions(hostname="h")
+        active = load_active(
+            [str(path)], RuleOptions(), options, is_base64=False, on_loaded=loaded.append
+        )
+        # Its code and the names in it refer to each other; what refers to them lives as long.
+        functions = loaded[0].engine.compiled.functions["syscall"]
+        matchers.append(weakref.ref(next(iter(functions.values())).call))
+        return active
+
+    running = make_running(on_reloaded=forget_old_rules)
+    running.load_rules = load
+    running.start()
+    gc.disable()
+    try:
+        assert fetch(f"{running.url}/-/reload", "POST")[0] == 200
+        assert [matcher() is None for matcher in matchers] == [True, False]
+    finally:
+        gc.enable()
 
 
 def test_a_bad_reload_keeps_the_old_rules(running) -> None:
