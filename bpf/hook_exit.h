@@ -79,6 +79,8 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct scratch *s;
 	struct writer w;
 
+	if (tgid == SELF_TGID)
+		return answer_beat(BEAT_EXIT);
 	if (!in_scope(task, tgid))
 		return 0;
 	if (SCOPE_PID && !read_u32(signal + OFF_SIGNAL_LIVE))

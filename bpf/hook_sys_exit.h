@@ -134,9 +134,15 @@ int hook_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!info)
 		return 0;
-	/* What failed changed nothing. */
-	if (info->flags & SYSCALL_ONLY_STATE && (s64)ctx->args[1] < 0)
-		return 0;
+	if (info->flags & (SYSCALL_ONLY_STATE | SYSCALL_BEAT)) {
+		if (info->flags & SYSCALL_BEAT)
+			return bpf_get_current_pid_tgid() >> 32 == SELF_TGID
+				       ? answer_beat(BEAT_SYS_EXIT)
+				       : 0;
+		/* What failed changed nothing. */
+		if ((s64)ctx->args[1] < 0)
+			return 0;
+	}
 	if (!is_surely_native(regs) && !task_in_scope())
 		return 0;
 	/* A successful exec is reported from the exec tracepoint. */

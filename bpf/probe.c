@@ -21,6 +21,7 @@
 #include "kernel_read.h"
 #include "maps.h"
 #include "record.h"
+#include "beat.h"
 #include "scope.h"
 #include "task.h"
 #include "file.h"

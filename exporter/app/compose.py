@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -152,7 +152,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
             live,
             drop_options(config),
             alert_options(config),
-            _say_drops_soon(asyncio.get_running_loop(), log),
+            _SelfTalk(log),
             time.monotonic_ns(),
         ),
         watch=_watcher(config, live, log),
@@ -176,16 +176,23 @@ def watch_record(config: Config, source: ProbeSource, log: Logger) -> WatchRecor
     )
 
 
-def _say_drops_soon(loop: asyncio.AbstractEventLoop, log: Logger) -> Callable[[Drops], None]:
-    """For the hot thread, which does not log: the line is written by the loop."""
+class _SelfTalk:
+    """For the hot thread, which does not log: the lines are written by the loop."""
 
-    def say(drops: Drops) -> None:
-        """Have the loss logged."""
-        loop.call_soon_threadsafe(
-            lambda: log.warning("events were lost", lost=drops.lost, of=drops.events)
-        )
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._loop = asyncio.get_running_loop()
 
-    return say
+    def lost(self, drops: Drops) -> None:
+        """Events were lost."""
+        self._warn("events were lost", lost=drops.lost, of=drops.events)
+
+    def repaired(self, parts: Sequence[str]) -> None:
+        """Parts of the probe were silent."""
+        self._warn("the probe was silent and has been repaired", parts=", ".join(parts))
+
+    def _warn(self, event: str, **facts: object) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._log.warning(event, **facts))
 
 
 def _say_web_config(log: Logger, error: ServerError | None) -> None:
@@ -347,6 +354,10 @@ def export_rooms(registry: Registry, sources: Sources, state: State, engines: _E
     probe, inbox = sources
     registry.read(families.EVENTS_DROPPED, lambda: _losses(probe, inbox))
     if probe is not None:
+        registry.read(
+            families.PROBE_SELF_TESTS,
+            lambda: {key: float(count) for key, count in tuple(probe.self_test.results.items())},
+        )
         registry.read(families.EVENTS_IMPAIRED, lambda: _by_type(probe, "truncated", "truncated"))
     export_state(registry, state)
     registry.read(families.RULE_ERRORS, engines.errors)

@@ -4,16 +4,13 @@ Called between two batches; does nothing most of the time. What it finds becomes
 in the log, or the end of the process, as the configuration says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from exporter.alerts.alert import Alert
 from exporter.alerts.event_drops import DropAction, DropOptions, Drops, DropWatch, drop_alert
 from exporter.alerts.maker import AlertOptions
 from exporter.errors import ProbeError
-
-CHECK_NS = 10 * 1_000_000_000
-"""How often the attachments are looked at."""
 
 
 class WatchedSource(Protocol):
@@ -29,8 +26,21 @@ class WatchedSource(Protocol):
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Events lost so far, by (event name, reason)."""
 
-    def check(self) -> None:
-        """Raises ProbeError when the kernel no longer sends events."""
+    def look_after(self, now_ns: int) -> Sequence[str]:
+        """Test the probe when it is time; the parts that were repaired.
+
+        Raises ProbeError when the kernel no longer sends events.
+        """
+
+
+class SelfTalk(Protocol):
+    """Who writes the notices into the log."""
+
+    def lost(self, drops: Drops) -> None:
+        """Events were lost."""
+
+    def repaired(self, parts: Sequence[str]) -> None:
+        """Parts of the probe were silent, and are repaired."""
 
 
 class SelfWatch:
@@ -44,7 +54,7 @@ class SelfWatch:
         source: WatchedSource,
         drops: DropOptions,
         alerts: AlertOptions,
-        say: Callable[[Drops], None],
+        say: SelfTalk,
         now_ns: int,
     ) -> None:
         self._source = source
@@ -52,7 +62,6 @@ class SelfWatch:
         self._alerts = alerts
         self._say = say
         self._drops = DropWatch(drops, lambda: (source.delivered, source.lost()), now_ns)
-        self._check_ns = now_ns + CHECK_NS
 
     def tick(self, now_ns: int, seq: int) -> Alert | None:
         """An alert about Lanner itself, if one is due. seq: its number.
@@ -60,16 +69,16 @@ class SelfWatch:
         Raises ProbeError when it is time to end: the probe is gone, or too much was lost and the
         configuration says so.
         """
-        if now_ns >= self._check_ns:
-            self._check_ns = now_ns + CHECK_NS
-            self._source.check()
+        repaired = self._source.look_after(now_ns)
+        if repaired:
+            self._say.repaired(repaired)
         drops = self._drops.due(now_ns)
         return None if drops is None else self._act(drops, seq)
 
     def _act(self, drops: Drops, seq: int) -> Alert | None:
         actions = self._options.actions
         if DropAction.LOG in actions:
-            self._say(drops)
+            self._say.lost(drops)
         if DropAction.EXIT in actions:
             raise ProbeError(
                 f"{drops.lost} of {drops.events} events were lost within a second",

@@ -87,4 +87,5 @@ def probe_options(config: Config) -> ProbeOptions:
         ring_bytes=1 << (section.ring_size - 1).bit_length(),
         scope_cgroup=Path(section.scope_cgroup) if section.scope_cgroup else None,
         scope_pid=section.scope_pid or None,
+        self_test_seconds=section.self_test,
     )

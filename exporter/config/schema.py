@@ -241,6 +241,12 @@ class ProbeSection(Section):
     scope_pid: int = Field(
         default=0, ge=0, description="Only this process and its descendants; 0: all."
     )
+    self_test: Duration = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="How often the probe is tested with calls of Lanner's own; 0: never.",
+    )
 
 
 class FalcoLibsSection(Section):

@@ -101,6 +101,14 @@ PROBE_ATTACHED = Family(
     Kind.GAUGE,
     "1 while the kernel probe is attached, else 0.",
 )
+PROBE_SELF_TESTS = Family(
+    "lanner_probe_self_tests_total",
+    Kind.COUNTER,
+    "Tests of the probe with calls of Lanner's own, by the part that answers and the result:"
+    " passed, repaired (it was silent or gone, and was attached anew) or unclear (the ring was"
+    " full).",
+    ("part", "result"),
+)
 RULE_EVALUATION = Family(
     "lanner_rule_evaluation_seconds",
     Kind.SUMMARY,

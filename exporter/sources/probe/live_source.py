@@ -14,6 +14,7 @@ from exporter.sources.probe.clock import Clock
 from exporter.sources.probe.decode import Decoder
 from exporter.sources.probe.probe import Probe, ProbeOptions
 from exporter.sources.probe.record import PEEK, RECORD_STATE_ONLY
+from exporter.sources.probe.self_test import SelfTest
 
 _NS_PER_MS = 1_000_000
 
@@ -35,6 +36,11 @@ class ProbeSource:
     ) -> None:
         self.probe = Probe(options)
         self.decode_errors = 0
+        self.self_test = SelfTest(
+            self.probe,
+            round(self.probe.options.self_test_seconds * 1e9),
+            lambda: self.delivered,
+        )
         self._decoder = Decoder(host)
         self._only_state = RECORD_STATE_ONLY if has_state_records else 0
         self._state_records = 0
@@ -100,7 +106,8 @@ class ProbeSource:
                 else:
                     found.append(decode(data, offset_ns))
             except (DecodeError, struct.error):
-                self.decode_errors += 1
+                if not self.self_test.hears(data):
+                    self.decode_errors += 1
         return found
 
     def _decode_late(self, record: StateRecord) -> Event | None:
@@ -123,9 +130,12 @@ class ProbeSource:
         """Events given so far."""
         return self._decoder.count + self._state_records
 
-    def check(self) -> None:
-        """Raises ProbeError when the kernel no longer sends events."""
-        self.probe.check()
+    def look_after(self, now_ns: int) -> list[str]:
+        """Test the probe now and then; the parts that were repaired. Called often.
+
+        Raises ProbeError when the kernel no longer sends events and that cannot be helped.
+        """
+        return self.self_test.tick(now_ns)
 
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Events lost so far, by (event name, reason); reasons that know no event have "".

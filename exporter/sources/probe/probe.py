@@ -20,7 +20,9 @@ from exporter.errors import ProbeError
 from exporter.events.table import event_type
 from exporter.sources.probe import btf, kernel, offsets, ring, scope, source_text
 from exporter.sources.probe.build import Build, cache_directory, kernel_offsets
+from exporter.sources.probe.self_test import BEAT_CALL
 from exporter.sources.probe.syscalls import (
+    BEAT,
     CALLS,
     DEFAULT_CALLS,
     EXECVE,
@@ -46,6 +48,9 @@ SCOPE_PIDS_MAX = 65536
 REASONS = ("ia32", "scratch_busy", "no_step", "scope_full", "ring_full")
 """Reasons counted beside lost events, in the order of bpf/maps.h."""
 
+_BEAT_FULL = "beat_full"
+"""Counted behind them; no loss."""
+
 _RESERVED_SHARE = 8
 """One part in so many of the ring is kept for events that the state follows."""
 
@@ -70,7 +75,8 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
     procexit: report the end of threads. ring_bytes: size of the ring buffer, a power of two.
     snaplen: bytes that events show of what was read, written, sent or received; at most
     MAX_SNAPLEN. scope_cgroup: directory of the only cgroup subtree to look at. scope_pid: the only
-    process to look at, with its descendants.
+    process to look at, with its descendants. self_test_seconds: how often the
+    probe is tested; 0: never.
     """
 
     syscalls: frozenset[str] | None = None
@@ -80,6 +86,7 @@ class ProbeOptions(Struct, kw_only=True, frozen=True):
     snaplen: int = DEFAULT_SNAPLEN
     scope_cgroup: Path | None = None
     scope_pid: int | None = None
+    self_test_seconds: float = 10.0
 
 
 class EventCount(Struct, frozen=True):
@@ -397,7 +404,7 @@ class Probe:
             "syscalls": (array, 4, _SYSCALL_INFO.size, MAX_NUMBER),
             "steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),
             "counters": (percpu, 4, _COUNTERS.size, source_text.EVENT_CODES),
-            "reasons": (percpu, 4, 8, len(REASONS)),
+            "reasons": (percpu, 4, 8, len(REASONS) + 1),
             "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
             "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 2),
             "filter_memory": (array, 4, _FILTER_MEMORY_BYTES, cpus),
@@ -416,6 +423,9 @@ class Probe:
                 typed = struct.pack("<I", self._programs[f"exit_{program}"])
                 kernel.update_map(self._maps["exit_steps"], index, typed)
         self._put_filter(MAX_NUMBER, self._programs[source_text.RECORD])
+        # Any code: it only says that the call is wanted.
+        beat = _SYSCALL_INFO.pack(event_type(PROCEXIT).code, 0, 0, BEAT, 0)
+        kernel.update_map(self._maps["syscalls"], struct.pack("<I", BEAT_CALL), beat)
 
     def _seed_scope(self) -> None:
         """Once more after the first pass: forks before the probe was attached are caught then."""
@@ -448,15 +458,37 @@ class Probe:
         while self._links:
             os.close(self._links.popitem()[0])
 
-    def check(self) -> None:
-        """Raises ProbeError when the kernel does not hold an attachment of ours any more."""
-        for link, program in self._links.items():
-            if not kernel.is_attached(link, self._programs[program]):
-                raise ProbeError(
-                    f"the kernel no longer runs {program} of the probe",
-                    code="E_DETACHED",
-                    hint="something detached it; start Lanner again",
-                )
+    @property
+    def attached(self) -> frozenset[str]:
+        """The hooks that are attached, as far as we know."""
+        return frozenset(self._links.values())
+
+    def missing(self) -> list[str]:
+        """Hooks whose attachment the kernel does not hold any more."""
+        return [
+            program
+            for link, program in self._links.items()
+            if not kernel.is_attached(link, self._programs[program])
+        ]
+
+    def reattach(self, program: str) -> None:
+        """Attach a hook anew. Raises ProbeError when that is not possible any more."""
+        for link in [link for link, name in self._links.items() if name == program]:
+            del self._links[link]
+            os.close(link)
+        self._attach(program)
+
+    def positions(self) -> tuple[int, int]:
+        """Bytes of the ring that were taken and given so far."""
+        return self._open_ring().positions
+
+    def skip(self) -> None:
+        """Go on reading with the next record that is written."""
+        self._open_ring().skip()
+
+    def pressed(self) -> int:
+        """How often the ring had no room, for an event or for an answer to the self-test."""
+        return self._reason("ring_full") + self._reason(_BEAT_FULL)
 
     def close(self) -> None:
         """Detach and release everything; may be called twice."""
@@ -505,7 +537,7 @@ class Probe:
 
     def _reason(self, name: str) -> int:
         cpus = possible_cpus()
-        data = self._read("reasons", REASONS.index(name), 8 * cpus)
+        data = self._read("reasons", (*REASONS, _BEAT_FULL).index(name), 8 * cpus)
         return sum(struct.unpack(f"<{cpus}Q", data))
 
     def _read(self, name: str, key: int, size: int) -> bytes:

@@ -86,6 +86,15 @@ class Ring:
         """Descriptor that becomes readable when records arrive."""
         return self._epoll.fileno()
 
+    @property
+    def positions(self) -> tuple[int, int]:
+        """Bytes that were taken and given so far."""
+        return self._taken[0], self._given[0]
+
+    def skip(self) -> None:
+        """Go on with the next record that is written; what waits is lost."""
+        self._taken[0] = self._given[0]
+
     def take(self, timeout_ms: int) -> list[bytes]:
         """Records that are there now, or the first to come within the time; may be empty.
 

@@ -61,6 +61,8 @@ class Step(IntEnum):
 ) = (1 << bit for bit in range(10))  # fmt: skip
 STATE = 1 << 31
 """Flag of every call that the state follows; the probe drops its events last."""
+BEAT = 1 << 29
+"""Flag of the number that is no call of interest: our own process tests the probe with it."""
 ONLY_STATE = 1 << 30
 """Flag of such a call that nobody else looks at: failures and the caller's side of clone are left
 out."""
