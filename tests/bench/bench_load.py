@@ -48,6 +48,7 @@ class Load:
 LOADS = (
     Load("open+close, 1 process", "open", 1, 0.18, 0.02),
     Load("open+close, 2 processes", "open", 2, 0.18, 0.02),
+    Load("openat of names+close, 1 process", "names", 1, 0.25, 0.02),
     Load("fork+exec+exit, 1 process", "exec", 1, 0.12, 0.15),
     Load("fork+exec+exit, 2 processes", "exec", 2, 0.12, 0.20),
     Load("TCP connect+accept+close, 1 process", "tcp", 1, 0.08, 0.05),

@@ -2,13 +2,15 @@
  * Load of one kind, as fast as it goes or paced, by worker processes that know nothing of each
  * other.
  *
- * load KIND WORKERS SECONDS RATE [PATH]: KIND is open (openat and close of PATH), exec (fork, execve
- * of this program, exit), tcp (connect, accept and close on loopback) or mix (200 opens, 20 tcp and
- * 1 exec a round). RATE: units a second of all workers together, 0 for as many as possible. Prints
+ * load KIND WORKERS SECONDS RATE [PATH]: KIND is open (openat and close of PATH), names (openat and
+ * close of each name in the directory PATH in turn, below its descriptor, as find and rm do), exec
+ * (fork, execve of this program, exit), tcp (connect, accept and close on loopback) or mix (200
+ * opens, 20 tcp and 1 exec a round). RATE: units a second of all workers together, 0 for as many as possible. Prints
  * over all workers: units done, nanoseconds of the longest, nanoseconds of processor time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -63,6 +65,35 @@ static void one_open(void)
 	int fd = openat(AT_FDCWD, path, O_RDONLY);
 	if (fd < 0)
 		fail(path);
+	close(fd);
+}
+
+#define MAX_NAMES 256
+static char *names[MAX_NAMES];
+static int directory = -1, name_count, next_name;
+
+static void list_names(void)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		fail(path);
+	directory = dirfd(dir);
+	while (name_count < MAX_NAMES && (entry = readdir(dir)))
+		if (entry->d_type == DT_REG)
+			names[name_count++] = strdup(entry->d_name);
+	if (!name_count)
+		fail("no files");
+}
+
+static void one_name(void)
+{
+	const char *name = names[next_name++ % name_count];
+	int fd = openat(directory, name, O_RDONLY);
+
+	if (fd < 0)
+		fail(name);
 	close(fd);
 }
 
@@ -154,13 +185,18 @@ int main(int argc, char **argv)
 	struct result all = { 0 }, one;
 	void (*unit)(void) = !strcmp(argv[1], "exec") ? one_exec :
 			     !strcmp(argv[1], "tcp") ? one_tcp :
+			     !strcmp(argv[1], "names") ? one_name :
 			     !strcmp(argv[1], "mix") ? one_round : one_open;
 
+	if (unit == one_name)
+		path = "/usr/bin";
 	self = realpath("/proc/self/exe", NULL);
 	if (argc > 5)
 		path = argv[5];
-	if (unit == one_open)
+	if (unit == one_open || unit == one_name)
 		batch = 64;
+	if (unit == one_name)
+		list_names();
 	if (workers < 1 || pipe(ends))
 		return 2;
 	for (int i = 0; i < workers; i++) {
