@@ -41,6 +41,7 @@ class Alu(IntEnum):
 
     ADD = 0x00
     SUB = 0x10
+    MUL = 0x20
     OR = 0x40
     AND = 0x50
     LSH = 0x60
@@ -154,7 +155,7 @@ class Assembler:
         self._emit(0xBC, dst, dst)
 
     def to_big_endian(self, dst: Reg, bits: int) -> None:
-        """Turn the lowest 16 or 32 bits from big endian, as in packets, to a number, or back."""
+        """Turn the lowest 16, 32 or 64 bits from big endian to a number, or back."""
         self._emit(0xDC, dst, 0, 0, bits)
 
     def jump(

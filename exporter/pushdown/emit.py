@@ -8,14 +8,19 @@ writes the record; to leave out is to count and return.
 Facts are loaded by emit_facts.py, whose registers these are.
 """
 
+from collections.abc import Iterable
+
 from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.emit_facts import Facts, Target
 from exporter.pushdown.emit_path import find_last_slash, read_path
+from exporter.pushdown.emit_quick import Quick
 from exporter.pushdown.emit_relative import RelativePaths
 from exporter.pushdown.emit_socket import note_port, read_socket
+from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
 from exporter.pushdown.emit_text import compare_text
 from exporter.pushdown.ir import (
+    FALSE,
     HEAVY,
     All,
     Any,
@@ -34,8 +39,15 @@ from exporter.pushdown.ir import (
     TextIs,
     groups_of,
 )
-from exporter.pushdown.memory import FILTERED, IS_RELATIVE, MAP_FILTERS, MAP_MEMORY, Slot
-from exporter.pushdown.simplify import early_part, weight_of, without_heavy
+from exporter.pushdown.memory import (
+    FILTERED,
+    IS_RELATIVE,
+    MAP_FILTERS,
+    MAP_MEMORY,
+    PATHS_KNOWN_AT,
+    Slot,
+)
+from exporter.pushdown.simplify import is_likely, literals_of, weight_of, without
 from exporter.sources.probe.syscalls import MAX_NUMBER
 
 RECORD = MAX_NUMBER
@@ -56,10 +68,9 @@ class FilterTooLargeError(Exception):
 
 def emit_filter(one: CallFilter, target: Target) -> bytes:
     """The program. Raises FilterTooLargeError."""
-    emitter = _Emitter(one, target)
     try:
-        return emitter.emit()
-    except OverflowError as error:
+        return _Emitter(one, target).emit()
+    except (OverflowError, TooManySetsError) as error:
         raise FilterTooLargeError(str(error)) from error
 
 
@@ -70,43 +81,95 @@ class _Emitter:
         self.one = one
         self.code = Assembler()
         self.facts = Facts(self.code, target)
-        self.keep, self.drop, self.unknown = Label(), Label(), Label()
+        # Of what is always known: where less is asked of an event, sets of names may be joined.
+        self.light = without(one.predicate, HEAVY)
+        self.task = TaskFacts(self.facts, (one.predicate, self.light))
+        self.keep, self.drop = Label(), Label()
+        self.closely, self.unknown = Label(), Label()
         self.groups = groups_of(one.predicate)
-        self.texts = frozenset(_text_uses(one.predicate))
-        self.early = early_part(one.predicate)
-        early_groups = groups_of(self.early) if HEAVY & self.groups else self.groups
-        self.has_task = Group.TASK in early_groups or one.notes_port or Group.SOCKET in self.groups
         self.relative = RelativePaths(self.facts, self._bases())
-        self.has_comm = self.has_task and any(
-            text is Text.COMM
-            for text, _ in _text_uses(self.early if HEAVY & self.groups else one.predicate)
-        )
 
     def emit(self) -> bytes:
-        """Everything."""
-        code, one = self.code, self.one
+        """Everything.
+
+        In the order of what it costs: what the call says; paths and sockets; the task. Where the
+        path could hardly rule an event out, the task comes first.
+        """
+        code, predicate = self.code, self.one.predicate
         self._enter()
-        if one.notes_port:
-            note_port(self.facts, one.call, self.keep, self.unknown)
-        if HEAVY.isdisjoint(self.groups):
-            self._branch(one.predicate, self.keep, self.drop)
+        if self.one.notes_port:
+            note_port(self.facts, self.one.call, self.keep)
+        call = without(predicate, HEAVY | {Group.TASK})
+        if FALSE in (call, self.light):
+            code.jump(self.drop)
         else:
             self.relative.enter()
-            undecided = Label()
-            self._branch(self.early, undecided, self.drop)
-            code.place(undecided)
-            if Group.SOCKET in self.groups:
-                read_socket(self.facts, one.call, self.unknown)
-            self._read_paths()
-            self._branch(one.predicate, self.keep, self.drop)
-        self.relative.finish(self.unknown)
-        if self.unknown.is_used:
+            self._leave_out_unless(call)
+            self._look_further()
+            self.relative.finish(self.unknown)
+        if self.unknown.is_used and self.unknown.at is None:
             code.place(self.unknown)
-            self._branch(without_heavy(one.predicate), self.keep, self.drop)
+            self._branch(self.light, self.keep, self.drop)
         self._leave()
         if len(code) > MAX_INSTRUCTIONS:
             raise FilterTooLargeError(f"it would have {len(code):,} instructions")
         return code.finish()
+
+    def _look_further(self) -> None:
+        """Read paths and sockets; look at the task only where they leave the event in question.
+
+        Unless there are none, or they would seldom rule one out that the task does not.
+        """
+        code, predicate = self.code, self.one.predicate
+        has_task, maybe = Group.TASK in self.groups, Label()
+        if has_task and is_likely(without(predicate, {Group.TASK})):
+            self.task.read(self.keep)
+            self._leave_out_unless(self.light)
+            has_task = False
+        self._read_heavy()
+        if self._is_quick():
+            bound = without(predicate, {Group.TASK}) if has_task else predicate
+            Quick(self.facts, self._branch, maybe, self.drop).decide(bound)
+        code.place(self.closely)
+        code.place(maybe)
+        if not has_task:
+            self._find_last_slashes()
+            self._branch(predicate, self.keep, self.drop)
+            return
+        code.store_constant(Size.U64, R7, PATHS_KNOWN_AT, 1)
+        if self.unknown.is_used:
+            both = Label()
+            code.jump(both)
+            code.place(self.unknown)
+            code.store_constant(Size.U64, R7, PATHS_KNOWN_AT, 0)
+            code.place(both)
+        self.task.read(self.keep)
+        self._leave_out_unless(self.light)
+        if self.unknown.is_used:
+            code.load(Size.U64, R1, R7, PATHS_KNOWN_AT)
+            code.jump(self.keep, Jump.EQ, R1, 0)
+        self._find_last_slashes()
+        self._branch(predicate, self.keep, self.drop)
+
+    def _enter(self) -> None:
+        code = self.code
+        code.move(R6, R1)
+        code.call(Helper.SMP_PROCESSOR_ID)
+        code.store(Size.U32, R10, Slot.KEY, R0)
+        self.facts.lookup(MAP_MEMORY)
+        code.jump(self.keep, Jump.EQ, R0, 0)
+        code.move(R7, R0)
+        self.facts.find_registers()
+
+    def _leave_out_unless(self, bound: Predicate) -> None:
+        """Leave the event out where not even an upper bound of the predicate holds."""
+        undecided = Label()
+        self._branch(bound, undecided, self.drop)
+        self.code.place(undecided)
+
+    def _is_quick(self) -> bool:
+        """Whether a path that begins with a slash is all that is read."""
+        return self.groups & HEAVY == {Group.PATH} and self.one.call.bases[0] is not None
 
     def _bases(self) -> dict[Text, int]:
         """Where the paths that are read start from; none where sockets are looked at as well."""
@@ -118,13 +181,18 @@ class _Emitter:
             if base is not None and text.group in self.groups
         }
 
-    def _read_paths(self) -> None:
+    def _read_heavy(self) -> None:
+        """Read sockets and paths, as far as they are asked for."""
         code, relative = self.code, self.relative
+        if Group.SOCKET in self.groups:
+            read_socket(self.facts, self.one.call, self.unknown)
+        asked = {literal.atom.fact for literal in literals_of(self.one.predicate)}
         for text, argument in zip(_PATHS, self.one.call.paths, strict=False):
             if text.group not in self.groups:
                 continue
+            passed = Label()
             self.facts.load_argument(R3, argument)
-            if text is Text.PATH and _IS_RELATIVE in _facts_of(self.one.predicate):
+            if text is Text.PATH and _IS_RELATIVE in asked:
                 code.store_constant(Size.U64, R7, IS_RELATIVE, 0)
             read_path(
                 code,
@@ -132,27 +200,22 @@ class _Emitter:
                 self.unknown,
                 relative=relative.relative.get(text),
                 absolute=relative.absolute.get(text, Label()),
+                passed=passed,
             )
-            if {(text, Match.NAME), (text, Match.DIRECTORY)} & self.texts:
-                find_last_slash(code, text)
+            if self._is_quick():
+                code.jump(self.closely)
+            code.place(passed)
 
-    def _enter(self) -> None:
-        code = self.code
-        code.move(R6, R1)
-        code.call(Helper.SMP_PROCESSOR_ID)
-        code.store(Size.U32, R10, Slot.KEY, R0)
-        self.facts.lookup(MAP_MEMORY)
-        code.jump(self.keep, Jump.EQ, R0, 0)
-        code.move(R7, R0)
-        self.facts.find_registers()
-        if self.has_task:
-            self.facts.find_task()
-        if self.has_comm:
-            self._copy_comm()
-
-    def _copy_comm(self) -> None:
-        needs_length = {(Text.COMM, Match.SUFFIX), (Text.COMM, Match.CONTAINS)} & self.texts
-        self.facts.copy_comm(self.keep, needs_length=bool(needs_length))
+    def _find_last_slashes(self) -> None:
+        asked = {
+            literal.atom.fact
+            for literal in literals_of(self.one.predicate)
+            if isinstance(literal.atom, TextIs)
+            and literal.atom.match in {Match.NAME, Match.DIRECTORY}
+        }
+        for text in (Text.PATH, Text.PATH2):
+            if text in asked:
+                find_last_slash(self.code, text)
 
     def _leave(self) -> None:
         code = self.code
@@ -196,22 +259,18 @@ class _Emitter:
         if isinstance(atom, TextIs):
             if len(atom.values) > _MAX_VALUES:
                 raise FilterTooLargeError(f"it compares with {len(atom.values):,} texts")
-            if atom.fact is Text.COMM and not self.has_comm:
-                # Seldom needed: only where the path fits.
-                if not self.has_task:
-                    self.facts.find_task()
-                self._copy_comm()
-            compare_text(code, atom, hit, miss)
+            if atom.fact is Text.COMM:
+                self.task.test_name(atom, hit, miss)
+            else:
+                compare_text(code, atom, hit, miss)
             return
-        if atom.fact.group is Group.TASK and not self.has_task:
-            self.facts.find_task()
         self.facts.load(atom.fact)
         match atom:
             case InSet(_, values):
                 if len(values) > _MAX_VALUES:
                     raise FilterTooLargeError(f"it compares with {len(values):,} numbers")
-                for value in sorted(values):
-                    self._compare(Jump.EQ, value, hit)
+                for first, last in _runs(values):
+                    self._compare_run(first, last, hit)
             case Below(_, limit):
                 self._compare(Jump.SLT, limit, hit)
             case InNetworks(_, networks):
@@ -223,6 +282,16 @@ class _Emitter:
                     code.jump(hit, Jump.EQ, R2, R3)
         code.jump(miss)
 
+    def _compare_run(self, first: int, last: int, hit: Label) -> None:
+        """R1 is one of these numbers."""
+        if first == last:
+            self._compare(Jump.EQ, first, hit)
+            return
+        below = Label()
+        self._compare(Jump.SLT, first, below)
+        self._compare(Jump.SLE, last, hit)
+        self.code.place(below)
+
     def _compare(self, op: Jump, value: int, hit: Label) -> None:
         """R1 op value."""
         if -_IMMEDIATE <= value < _IMMEDIATE:
@@ -232,21 +301,12 @@ class _Emitter:
             self.code.jump(hit, op, R1, R2)
 
 
-def _text_uses(predicate: Predicate) -> list[tuple[Text, Match]]:
-    match predicate:
-        case Literal(TextIs(text, match)):
-            return [(text, match)]
-        case All(parts) | Any(parts):
-            return [use for part in parts for use in _text_uses(part)]
-        case _:
-            return []
-
-
-def _facts_of(predicate: Predicate) -> frozenset[Fact | Text]:
-    match predicate:
-        case Literal(atom):
-            return frozenset({atom.fact})
-        case All(parts) | Any(parts):
-            return frozenset().union(*map(_facts_of, parts))
-        case _:
-            return frozenset()
+def _runs(values: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as runs without gaps."""
+    runs: list[tuple[int, int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], value)
+        else:
+            runs.append((value, value))
+    return runs

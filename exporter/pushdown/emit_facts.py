@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.ir import Fact, Kind, Text
-from exporter.pushdown.memory import IS_RELATIVE, LENGTH_AT, TEXT_AT, Slot
+from exporter.pushdown.memory import IS_RELATIVE, LENGTH_AT, TASK_AT, TEXT_AT, Slot
 
 RET_OFFSET = 8
 """Of the call's result in the context."""
@@ -134,6 +134,9 @@ class Facts:
         code.jump(unread, Jump.SLE, R0, 0)
         code.alu(Alu.SUB, R0, 1)
         code.store(Size.U64, R7, LENGTH_AT[Text.COMM], R0)
+        code.alu(Alu.AND, R0, 15)
+        code.alu(Alu.ADD, R0, R7)
+        code.store_constant(Size.U64, R0, at, 0)
 
     def load(self, fact: Fact) -> None:
         """R1 = the fact."""
@@ -149,18 +152,26 @@ class Facts:
                 elif fact.mask != 0xFFFFFFFF:
                     code.constant(R2, fact.mask)
                     code.alu(Alu.AND, R1, R2)
+            case Kind.UID | Kind.GID | Kind.LOGINUID | Kind.HOST:
+                code.load(Size.U64, R1, R7, TASK_AT[fact.kind])
+            case Kind.RELATIVE:
+                code.load(Size.U64, R1, R7, IS_RELATIVE)
+            case kind:
+                code.load(Size.U64, R1, R10, _SOCKET_SLOTS[kind])
+
+    def load_of_task(self, kind: Kind) -> None:
+        """R1 = a fact of the task in R9, which is kept in this CPU's memory from then on."""
+        match kind:
             case Kind.UID | Kind.GID:
                 self.follow(Size.U64, R1, R9, "TASK_CRED")
-                name = "CRED_EUID" if fact.kind is Kind.UID else "CRED_EGID"
+                name = "CRED_EUID" if kind is Kind.UID else "CRED_EGID"
                 self.follow(Size.U32, R1, R1, name)
             case Kind.LOGINUID:
                 self._load_loginuid()
             case Kind.HOST:
                 self._load_is_host()
-            case Kind.RELATIVE:
-                code.load(Size.U64, R1, R7, IS_RELATIVE)
-            case kind:
-                code.load(Size.U64, R1, R10, _SOCKET_SLOTS[kind])
+            case _:
+                raise AssertionError(kind)
 
     def _load_loginuid(self) -> None:
         code, known = self.code, Label()

@@ -18,12 +18,12 @@ _S_IFMT, _S_IFSOCK = 0o170000, 0o140000
 R0, R1, R2, R6, R9, R10 = Reg.R0, Reg.R1, Reg.R2, Reg.R6, Reg.R9, Reg.R10
 
 
-def note_port(facts: Facts, call: CallLayout, keep: Label, unknown: Label) -> None:
+def note_port(facts: Facts, call: CallLayout, keep: Label) -> None:
     """Let the first accepts on each port through: they tell the state of the server."""
     code, known = facts.code, Label()
     code.load(Size.U64, R1, R6, RET_OFFSET)
     code.jump(known, Jump.SLT, R1, 0)
-    read_socket(facts, call, unknown)
+    read_socket(facts, call, known)
     code.load(Size.U64, R1, R10, Slot.FAMILY)
     is_inet = Label()
     code.jump(is_inet, Jump.EQ, R1, AF_INET)
@@ -51,6 +51,7 @@ def read_socket(facts: Facts, call: CallLayout, unknown: Label) -> None:
     else:
         facts.load_argument(R1, call.socket, Size.U32)
     code.store(Size.U64, R10, Slot.DESCRIPTOR, R1)
+    facts.find_task()
     facts.read(Size.U64, R1, R9, facts.offset("TASK_FILES"))
     facts.read(Size.U64, R1, R1, facts.offset("FILES_FDT"))
     code.store(Size.U64, R10, Slot.POINTER, R1)

@@ -1,20 +1,23 @@
 """Comparing texts in BPF with many constants, eight bytes at a time.
 
-R7 points to the CPU's memory; everything here may change R0 to R5.
+R7 points to the CPU's memory; everything here may change R0 to R5. Words are read as big-endian
+numbers, in which order a value of fewer than eight bytes is a range: one search by halving serves
+values of all lengths.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from exporter.pushdown.assembler import Alu, Assembler, Jump, Label, Reg, Size
 from exporter.pushdown.ir import PATH_BYTES, Match, Text, TextIs
 from exporter.pushdown.memory import LAST_AT, LENGTH_AT, TEXT_AT
 
-_WORD = 8
+WORD = 8
 _MASK = PATH_BYTES - 1
-_LINEAR = 6
-"""Up to so many words are compared one after the other, more by halving."""
+_BYTES = 0x0101010101010101
+_HIGHEST = 0x8080808080808080
+_COMM_BYTES = 16
 
-R1, R2, R3, R4, R5, R7 = Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7
+R0, R1, R2, R3, R4, R5, R7 = Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7
 
 
 def compare_text(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
@@ -46,18 +49,18 @@ def _by_length(values: Iterable[bytes]) -> dict[int, list[bytes]]:
 
 
 def _compare_directory(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
-    for length, values in _by_length(atom.values).items():
+    values = set(atom.values)
+    if b"/" in values:
+        values.remove(b"/")
+        code.load(Size.U64, R1, R7, LAST_AT[atom.fact])
+        code.jump(hit, Jump.EQ, R1, 0)
+    for length, group in _by_length(values).items():
         other = Label()
-        is_root = values == [b"/"]
         code.load(Size.U64, R2, R7, LAST_AT[atom.fact])
-        code.jump(other, Jump.NE, R2, 0 if is_root else length)
-        if is_root:
-            code.jump(hit)
-        else:
-            slashed = [value + b"/" for value in values if value != b"/"]
-            find_in(code, slashed, (R7, TEXT_AT[atom.fact]), hit, other)
+        code.jump(other, Jump.NE, R2, length)
+        slashed = [value + b"/" for value in group]
+        find_in(code, slashed, (R7, TEXT_AT[atom.fact]), hit, other)
         code.place(other)
-    # A value of one letter has the length of "/" but not its place.
     code.jump(miss)
 
 
@@ -75,20 +78,74 @@ def _compare_suffix(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> N
 
 
 def _search(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
-    """Try every place. A match cannot reach past the text's NUL, as no value holds one."""
+    """Try every place, one value after the other.
+
+    Behind the text's end are zeros, as far as a word that begins before it goes.
+    """
+    for value in sorted(atom.values):
+        other = Label()
+        _search_one(code, atom.fact, value, hit, other)
+        code.place(other)
+    code.jump(miss)
+
+
+def _search_one(code: Assembler, text: Text, value: bytes, hit: Label, miss: Label) -> None:
+    """Try eight places at a time: first two bytes of the value, seldom the others.
+
+    The words at following places, each less the value's byte there: where all are zero it is.
+    """
+    room = _COMM_BYTES if text is Text.COMM else PATH_BYTES
+    if not value or len(value) >= room:
+        code.jump(miss if value else hit)
+        return
     loop, following = Label(), Label()
-    limit = 16 if atom.fact is Text.COMM else PATH_BYTES
     code.constant(R5, 0)
     code.place(loop)
     code.move(R3, R7)
     code.alu(Alu.ADD, R3, R5)
-    find_in(code, atom.values, (R3, TEXT_AT[atom.fact]), hit, following)
+    code.constant(R0, 0)
+    for place, byte in enumerate(value):
+        code.load(Size.U64, R1, R3, TEXT_AT[text] + place)
+        code.constant(R4, byte * _BYTES)
+        code.alu(Alu.XOR, R1, R4)
+        code.alu(Alu.OR, R0, R1)
+        if place == 1 or place == len(value) - 1:
+            # That some byte is zero is told exactly by the borrow, only not which.
+            code.move(R1, R0)
+            code.move(R2, R0)
+            code.alu(Alu.XOR, R2, -1)
+            code.constant(R4, _BYTES)
+            code.alu(Alu.SUB, R1, R4)
+            code.alu(Alu.AND, R1, R2)
+            code.constant(R4, _HIGHEST)
+            code.alu(Alu.AND, R1, R4)
+            code.jump(following, Jump.EQ, R1, 0)
+    code.jump(hit)
     code.place(following)
-    code.alu(Alu.ADD, R5, 1)
-    code.jump(miss, Jump.GE, R5, limit)
-    code.load(Size.U64, R2, R7, LENGTH_AT[atom.fact])
+    code.alu(Alu.ADD, R5, WORD)
+    code.jump(miss, Jump.GT, R5, room - len(value))
+    code.load(Size.U64, R2, R7, LENGTH_AT[text])
     code.jump(loop, Jump.LT, R5, R2)
     code.jump(miss)
+
+
+def end_may_be_in(
+    code: Assembler, text: Text, values: Iterable[bytes], hit: Label, miss: Label
+) -> None:
+    """Go to `miss` unless the text may end with one of the values; it has at least eight bytes.
+
+    What lies before a text that is shorter than the value it is compared with may be anything.
+    """
+    backward: list[bytes] = []
+    for value in sorted(value[::-1] for value in values):
+        if not backward or not value.startswith(backward[-1]):
+            backward.append(value)
+    code.load(Size.U64, R3, R7, LENGTH_AT[text])
+    code.alu(Alu.AND, R3, _MASK)
+    code.alu(Alu.ADD, R3, R7)
+    choose_by(
+        code, dict.fromkeys(backward, hit), (R3, TEXT_AT[text] - WORD), miss, is_backward=True
+    )
 
 
 def find_in(
@@ -96,59 +153,97 @@ def find_in(
 ) -> None:
     """Go to `hit` when the bytes at register + offset start with one of the values, else to `miss`.
 
-    Changes R1, R2 and R4. Values that share their first eight bytes are told apart behind them.
+    Changes R1 and R4.
     """
-    short: dict[int, set[bytes]] = {}
-    long: dict[bytes, set[bytes]] = {}
-    for value in values:
-        if len(value) < _WORD:
-            short.setdefault(len(value), set()).add(value)
-        else:
-            long.setdefault(value[:_WORD], set()).add(value[_WORD:])
-    if 0 in short:
-        code.jump(hit)
+    found: list[bytes] = []
+    for value in sorted(values):
+        if not found or not value.startswith(found[-1]):
+            found.append(value)
+    choose_by(code, dict.fromkeys(found, hit), at, miss)
+
+
+def choose_by(
+    code: Assembler,
+    targets: Mapping[bytes, Label],
+    at: tuple[Reg, int],
+    miss: Label,
+    *,
+    is_backward: bool = False,
+) -> None:
+    """Go to the label of the value that the bytes at register + offset start with, else to `miss`.
+
+    No value begins with another one. Changes R1 and R4. Those that share their first eight bytes
+    are told apart behind them. Backward: the word there is the last of the values, which are given
+    from their end, and further ones lie before it.
+    """
+    if b"" in targets:
+        code.jump(targets[b""])
         return
+    longer: dict[bytes, dict[bytes, Label]] = {}
+    for value, label in targets.items():
+        longer.setdefault(value[:WORD], {})[value[WORD:]] = label
     base, offset = at
+    further: list[tuple[Label, dict[bytes, Label]]] = []
+    ranges: list[tuple[int, int, Label]] = []
+    for head, tails in sorted(longer.items()):
+        label = tails.get(b"", Label())
+        if b"" not in tails:
+            further.append((label, tails))
+        ranges.append((*word_range(head), label))
     code.load(Size.U64, R1, base, offset)
-    for length, group in sorted(short.items()):
-        # Shifting the other bytes out needs no constant of 64 bits for a mask.
-        unused = 64 - 8 * length
-        code.move(R2, R1)
-        code.alu(Alu.LSH, R2, unused)
-        _search_words(
-            code, R2, {int.from_bytes(value, "little") << unused: hit for value in sorted(group)}
-        )
-    branches = {word: Label() for word in sorted(long)}
-    _search_words(
-        code, R1, {int.from_bytes(word, "little"): label for word, label in branches.items()}
-    )
-    code.jump(miss)
-    for word, label in branches.items():
+    if not is_backward:
+        code.to_big_endian(R1, 64)
+    _find_range(code, ranges, miss)
+    following = offset - WORD if is_backward else offset + WORD
+    for label, tails in further:
         code.place(label)
-        if b"" in long[word]:
-            code.jump(hit)
+        choose_by(code, tails, (base, following), miss, is_backward=is_backward)
+
+
+def word_range(head: bytes) -> tuple[int, int]:
+    """The first and the last number that begins with these bytes, of which there are up to 8."""
+    return (
+        int.from_bytes(head.ljust(WORD, b"\0"), "big"),
+        int.from_bytes(head.ljust(WORD, b"\xff"), "big"),
+    )
+
+
+def _find_range(code: Assembler, ranges: list[tuple[int, int, Label]], miss: Label) -> None:
+    """Go to the label of the range that holds R1, else to `miss`."""
+    if len(ranges) > 1:
+        middle = len(ranges) // 2
+        upper = Label()
+        code.constant(R4, ranges[middle][0])
+        code.jump(upper, Jump.GE, R1, R4)
+        _find_range(code, ranges[:middle], miss)
+        code.place(upper)
+        _find_range(code, ranges[middle:], miss)
+        return
+    for first, last, label in ranges:
+        code.constant(R4, first)
+        if first == last:
+            code.jump(label, Jump.EQ, R1, R4)
         else:
-            find_in(code, sorted(long[word]), (base, offset + _WORD), hit, miss)
+            code.jump(miss, Jump.LT, R1, R4)
+            code.constant(R4, last)
+            code.jump(label, Jump.LE, R1, R4)
+    code.jump(miss)
 
 
-def _search_words(code: Assembler, word: Reg, targets: dict[int, Label]) -> None:
-    """Go to the label of the number in the register; go on behind when it has none."""
-    end = Label()
-    _halve(code, word, sorted(targets.items()), end)
-    code.place(end)
-
-
-def _halve(code: Assembler, word: Reg, targets: list[tuple[int, Label]], end: Label) -> None:
-    if len(targets) <= _LINEAR:
-        for number, label in targets:
-            code.constant(R4, number)
-            code.jump(label, Jump.EQ, word, R4)
-        code.jump(end)
+def choose_interval(code: Assembler, targets: list[tuple[int, Label]]) -> None:
+    """Go to the label of the interval that R1 is in. Each begins at its number, the first at 0."""
+    if len(targets) == 1:
+        code.jump(targets[0][1])
         return
     middle = len(targets) // 2
-    upper = Label()
+    lower, upper = targets[:middle], targets[middle:]
     code.constant(R4, targets[middle][0])
-    code.jump(upper, Jump.GE, word, R4)
-    _halve(code, word, targets[:middle], end)
-    code.place(upper)
-    _halve(code, word, targets[middle:], end)
+    if len(upper) == 1:
+        code.jump(upper[0][1], Jump.GE, R1, R4)
+        choose_interval(code, lower)
+        return
+    above = Label()
+    code.jump(above, Jump.GE, R1, R4)
+    choose_interval(code, lower)
+    code.place(above)
+    choose_interval(code, upper)

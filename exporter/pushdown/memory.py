@@ -5,7 +5,7 @@ The maps' numbers are those of bpf/maps.h; `kernel.place` puts descriptors there
 
 from enum import IntEnum
 
-from exporter.pushdown.ir import PATH_BYTES, Text
+from exporter.pushdown.ir import PATH_BYTES, Kind, Text
 from exporter.sources.probe.source_text import EVENT_CODES, FILTER_TEXTS_BYTES
 
 MAP_FILTERS = 8
@@ -22,18 +22,26 @@ MAX_LEVELS = 40
 
 FILTERED = 0
 """Counters: one u64 an event code."""
-LAST_MASK = FILTERED + 8 * EVENT_CODES
-LAST_BASE = LAST_MASK + 8
-LENGTH_AT = {
-    Text.COMM: LAST_BASE + 8,
-    Text.PATH: LAST_BASE + 16,
-    Text.PATH2: LAST_BASE + 24,
-}
-"""Lengths, without NUL. On the stack the verifier would follow their values."""
-LAST_AT = {Text.PATH: LAST_BASE + 32, Text.PATH2: LAST_BASE + 40}
+_FACTS = FILTERED + 8 * EVENT_CODES
+"""What follows are numbers of 8 bytes. On the stack the verifier would follow their values."""
+LENGTH_AT = {Text.COMM: _FACTS, Text.PATH: _FACTS + 8, Text.PATH2: _FACTS + 16}
+"""Lengths, without NUL."""
+LAST_AT = {Text.PATH: _FACTS + 24, Text.PATH2: _FACTS + 32}
 """Places of the last slash."""
+TASK_AT = {
+    Kind.UID: _FACTS + 40,
+    Kind.GID: _FACTS + 48,
+    Kind.LOGINUID: _FACTS + 56,
+    Kind.HOST: _FACTS + 64,
+}
+"""What was read of the task."""
+PATHS_KNOWN_AT = _FACTS + 72
+"""0 when what the call is about turned out to be odd."""
+COMM_SETS_AT = _FACTS + 80
+COMM_SETS_WORDS = 8
+"""Which sets of names the task's is in, by bit."""
 
-RESUME = LAST_BASE + 48
+RESUME = COMM_SETS_AT + 8 * COMM_SETS_WORDS
 """What a filter does when it is entered: START, or go on with a path that was made absolute."""
 IS_RELATIVE = RESUME + 8
 """Whether the first path was relative."""
@@ -67,6 +75,7 @@ class Slot(IntEnum):
     READ = -16
     SPILL = -24
     SPILL2 = -32
+    SLASHES = -96
     FAMILY = -40
     LOCAL_ADDRESS = -48
     LOCAL_PORT = -56

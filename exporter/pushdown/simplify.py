@@ -5,7 +5,7 @@ conjunction or disjunction of what it is given.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from exporter.pushdown.ir import (
     FALSE,
@@ -15,11 +15,9 @@ from exporter.pushdown.ir import (
     Any,
     Below,
     Constant,
-    Fact,
     Group,
     InNetworks,
     InSet,
-    Kind,
     Literal,
     Match,
     Predicate,
@@ -223,28 +221,29 @@ def _factor(parts: list[Predicate]) -> Predicate | None:
 
 def without_heavy(predicate: Predicate) -> Predicate:
     """The predicate as far as facts that are always known decide it."""
-    return _weakened(predicate, lambda literal: literal.group in HEAVY)
+    return without(predicate, HEAVY)
 
 
-def early_part(predicate: Predicate) -> Predicate:
-    """What is worth deciding before anything that costs is read: an upper bound of `without_heavy`.
+def without(predicate: Predicate, groups: frozenset[Group] | set[Group]) -> Predicate:
+    """The predicate as far as the facts of other groups decide it: an upper bound."""
+    return _weakened(predicate, lambda literal: literal.group in groups)
 
-    That a task has another name than some, as all but a few have, seldom rules an event out.
+
+def is_likely(predicate: Predicate) -> bool:
+    """Whether the predicate holds of an ordinary call: a task and a path that no rule names.
+
+    It is a successful one without flags, in a container.
     """
-    return _weakened(
-        predicate,
-        lambda literal: (
-            literal.group in HEAVY
-            or (
-                literal.group is Group.TASK
-                and not literal.is_positive
-                and literal.atom.fact != _HOST
-            )
-        ),
-    )
-
-
-_HOST = Fact(Kind.HOST)
+    match predicate:
+        case Literal(atom, is_positive):
+            is_met = not isinstance(atom, TextIs) and test_value(atom, 0)
+            return is_met is is_positive
+        case All(parts):
+            return all(map(is_likely, parts))
+        case Any(parts):
+            return any(map(is_likely, parts))
+        case Constant(is_true):
+            return is_true
 
 
 def _weakened(predicate: Predicate, drop: Callable[[Literal], bool]) -> Predicate:
@@ -258,6 +257,43 @@ def _weakened(predicate: Predicate, drop: Callable[[Literal], bool]) -> Predicat
             return any_of(_weakened(part, drop) for part in parts)
         case Constant():
             return predicate
+
+
+def literals_of(predicate: Predicate) -> Iterator[Literal]:
+    """The literals of a predicate, in order."""
+    match predicate:
+        case Literal():
+            yield predicate
+        case All(parts) | Any(parts):
+            for part in parts:
+                yield from literals_of(part)
+
+
+def replaced(predicate: Predicate, rest: Callable[[Literal], Predicate]) -> Predicate:
+    """The predicate with its literals replaced; constants are taken out, no more."""
+    match predicate:
+        case Literal():
+            return rest(predicate)
+        case All(parts):
+            return _combined(All, FALSE, TRUE, (replaced(part, rest) for part in parts))
+        case Any(parts):
+            return _combined(Any, TRUE, FALSE, (replaced(part, rest) for part in parts))
+        case _:
+            return predicate
+
+
+def _combined(
+    kind: type[All | Any], decides: Predicate, adds_nothing: Predicate, parts: Iterable[Predicate]
+) -> Predicate:
+    kept: dict[Predicate, None] = {}
+    for part in parts:
+        if part == decides:
+            return decides
+        if part != adds_nothing:
+            kept.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
+    if not kept:
+        return adds_nothing
+    return next(iter(kept)) if len(kept) == 1 else kind(tuple(kept))
 
 
 def weight_of(predicate: Predicate) -> int:

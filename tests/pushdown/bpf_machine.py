@@ -293,6 +293,8 @@ def _alu(opcode: int, left: int, right: int) -> int:
             return left + right
         case 0x10:
             return left - right
+        case 0x20:
+            return left * right
         case 0x40:
             return left | right
         case 0x50:

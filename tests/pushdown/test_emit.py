@@ -10,12 +10,13 @@ from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_facts import Target
 from exporter.pushdown.emit_relative import RESOLVER
 from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
-from exporter.pushdown.ir import Literal, Match, Socket, Text, TextIs, is_plain
+from exporter.pushdown.ir import FALSE, TRUE, Literal, Match, Socket, Text, TextIs, is_plain
 from exporter.pushdown.memory import FILTERED
 from exporter.sources.probe.probe import _FILTER_MEMORY_BYTES
 from tests.pushdown.bpf_machine import HOST_MNTNS, NUMBER, OFFSETS, Machine
 from tests.pushdown.kernel_conditions import conditions
 from tests.pushdown.live_calls import CALL_NAMES, PATHS, LiveCall, live_calls
+from tests.pushdown.predicates import NAMES, predicates, texts
 from tests.pushdown.test_analysis import ruleset_of
 
 TARGETS = [
@@ -44,8 +45,13 @@ def decide(one, target, call, junk=b"\xa5"):
 
 def filter_for(atom, name="open"):
     """A filter that keeps events for which the atom holds."""
+    return filter_of(Literal(atom), name)
+
+
+def filter_of(predicate, name="open"):
+    """A filter that keeps events for which the predicate holds."""
     one = analyse(ruleset_of([]), [name])[name]
-    return CallFilter(one.call, Literal(atom), is_needed=False, notes_port=False, shares=())
+    return CallFilter(one.call, predicate, is_needed=False, notes_port=False, shares=())
 
 
 class TestEquivalence:
@@ -84,6 +90,34 @@ class TestEquivalence:
         one = filter_for(TextIs(Text.PATH, match, frozenset(values)))
         call = LiveCall("open", 3, paths=[path])
         assert decide(one, TARGETS[0], call)[1] == one.keeps(call.observe())
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        predicates,
+        st.lists(
+            st.tuples(
+                st.one_of(texts, texts.map(lambda text: b"/" + text)),
+                st.sampled_from(NAMES),
+                st.integers(-2, 3),
+                st.sampled_from((0, 1, 2, 3, 0x40, 0x42)),
+                st.sampled_from((0, 7)),
+                st.booleans(),
+            ),
+            min_size=2,
+            max_size=6,
+        ),
+        st.sampled_from(TARGETS),
+        st.sampled_from((b"\0", b"/", b"a", b"\xff")),
+    )
+    def test_any_predicate(self, predicate, seen, target, junk):
+        """Whatever is asked of a path, a task and flags together."""
+        if predicate in (TRUE, FALSE):
+            return
+        one = filter_of(predicate)
+        for path, comm, ret, flags, uid, is_host in seen:
+            call = LiveCall("open", ret, [0, flags, 0, 0, 0, 0], [path], comm, uid, is_host=is_host)
+            is_kept = decide(one, target, call, junk)[1]
+            assert is_kept == one.keeps(call.observe()), (str(predicate), call)
 
     @pytest.mark.parametrize("length", [*range(2, 40), 255, 256, 508, 509, 510, 511, 512, 4000])
     def test_paths_of_any_length(self, length):
