@@ -73,8 +73,7 @@ class Ring:
         # Elements of a cast view are read and written by one instruction each.
         self._taken = memoryview(self._ours).cast("Q")
         self._given = memoryview(self._kernels)[:page].cast("Q")
-        self._data = memoryview(self._kernels)[page:]
-        self._words = self._data.cast("I")
+        self._words = memoryview(self._kernels)[page:].cast("I")
         self._pace = _Pace()
         self._epoll = select.epoll()
         self._epoll.register(map_fd, select.EPOLLIN)
@@ -118,27 +117,31 @@ class Ring:
 
     def _read(self) -> list[bytes]:
         """The finished records up to the first that is still being written."""
-        data, words, mask = self._data, self._words, self._mask
+        memory, words, mask = self._kernels, self._words, self._mask
+        page, size = mmap.PAGESIZE, len(memory)
         position = self._taken[0]
         end = self._given[0]
-        batch: list[bytes] = []
-        while position < end and len(batch) < BATCH_RECORDS:
+        spans: list[slice] = []
+        split = -1
+        while position < end and len(spans) < BATCH_RECORDS:
             start = position & mask
+            # The head never lies across the end: records are multiples of eight bytes.
             head = words[start >> 2]
             if head & _IS_BEING_WRITTEN:
                 break
-            self._fence()
             length = head & _LENGTH_MASK
-            start += _HEAD_BYTES
-            # The head never lies across the end: records are multiples of eight bytes.
             if not head & _IS_DISCARDED:
+                start += page + _HEAD_BYTES
                 stop = start + length
-                if stop <= mask + 1:
-                    batch.append(bytes(data[start:stop]))
-                else:
-                    first = bytes(data[start:])
-                    batch.append(first + bytes(data[: length - len(first)]))
+                if stop > size:
+                    split = len(spans)
+                spans.append(slice(start, stop))
             position += _HEAD_BYTES + (length + 7 & ~7)
+        # One for all: only now are the records read whose heads say that they are finished.
+        self._fence()
+        batch = [memory[span] for span in spans]
+        if split >= 0:
+            batch[split] += memory[page : page + spans[split].stop - size]
         self._fence()
         self._taken[0] = position
         # The writers' position is looked at again only behind this: by epoll, or by the next call.
@@ -158,7 +161,7 @@ class Ring:
         if self._epoll.closed:
             return
         self._epoll.close()
-        for view in (self._taken, self._given, self._words, self._data):
+        for view in (self._taken, self._given, self._words):
             view.release()
         self._ours.close()
         self._kernels.close()
