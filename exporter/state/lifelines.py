@@ -8,7 +8,7 @@ Source: what clone.py, execve.py, procexit.py and live.py do; tests/integration/
 compares the two.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from exporter.events.cgroups import parse_cgroups
 from exporter.events.native import live_decoders
@@ -46,7 +46,7 @@ from exporter.state.execve import (
     WRITABLE,
     note_image_times,
 )
-from exporter.state.live import LiveThreads
+from exporter.state.live import LiveThreads, Quick
 from exporter.state.tables import Tables
 
 _CLONE = event_type("PPME_SYSCALL_CLONE_20_X")
@@ -66,8 +66,6 @@ _CLONES = tuple(
 )  # fmt: skip
 _EXECVE = event_type("PPME_SYSCALL_EXECVE_19_X").code
 _PROCEXIT = event_type("PPME_PROCEXIT_1_E").code
-
-Quick = Callable[[bytes, int], Thread | None]
 
 
 class Lifelines:

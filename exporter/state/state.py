@@ -15,6 +15,7 @@ from exporter.events.event import Event
 from exporter.events.facts import Fact
 from exporter.events.fd import Fd, FdType
 from exporter.events.host import Host
+from exporter.events.live import LiveContext
 from exporter.events.paths import live_directory
 from exporter.events.state_record import StateRecord
 from exporter.events.table import load_event_table
@@ -83,8 +84,8 @@ class State:
         self._lookups = lookups
         self.tables = self._new_tables()
         self._live = None if procfs is None else LiveThreads(self.tables, procfs)
-        lives = self._live
-        self._quick = {} if lives is None else Lifelines(self.tables, lives).by_code()
+        if self._live is not None:
+            self._live.quick = Lifelines(self.tables, self._live).by_code()
         self._plans = plans()
         self._purged_ns = 0
         self._due_ns = 0
@@ -182,7 +183,7 @@ class State:
         """
         if self._lookups is not None and self._lookups.arrived:
             self.tables.take_arrivals(self._lookups)
-        quick = self._quick.get(record.code)
+        quick = None if self._live is None else self._live.quick.get(record.code)
         if quick is None:
             return False
         ts_ns = record.ts_ns
@@ -207,11 +208,10 @@ class State:
         lives = self._live
         handler = plan.handler
         if live is not None and lives is not None:
+            if plan.tells_image and self._has_read(lives, event, live, plan):
+                return
             if plan.is_clone and event.param(0) == 0:
-                if lives.born(event, live):
-                    handler = None
-                else:
-                    event.thread = lives.child_of(event, live)
+                event.thread = lives.child_of(event, live)
             else:
                 event.thread = lives.thread_of(event, live)
         elif plan.is_unowned:
@@ -241,6 +241,13 @@ class State:
             self._store_enter(event)
         elif self.tables.entered and not plan.keeps_enter:
             self.tables.entered.pop(event.tid, None)
+
+    def _has_read(self, lives: LiveThreads, event: Event, live: LiveContext, plan: Plan) -> bool:
+        """Whether the quick way did all that a birth or an exec does to the state."""
+        done = lives.born(event, live) if plan.is_clone else lives.ran(event)
+        if done and not self.host.first_ts_ns:
+            self.host.first_ts_ns = event.ts_ns
+        return done
 
     def _find_fd(self, event: Event, index: int) -> bytes:
         """Fill in the descriptor the event uses; its name before the event is taken in."""

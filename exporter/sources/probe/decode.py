@@ -16,9 +16,13 @@ from exporter.events.native import live_decoders
 from exporter.events.table import EventType, load_event_table
 from exporter.sources.probe.fd_facts import decode_fd
 from exporter.sources.probe.record import HEADER, RECORD_STATE_ONLY, Attachment
+from exporter.sources.probe.record_params import RecordParams
 
 _TLV = struct.Struct("<HH")
 _LENGTHS = [struct.Struct(f"<{count}H") for count in range(64)]
+
+_MANY_PARAMS = 20
+"""Events with so many tell of a whole process, which the state reads from the record itself."""
 
 _Shape = tuple[EventType, Sequence[ParamDecoder]]
 
@@ -66,11 +70,16 @@ class Decoder:
             )
         lengths = _LENGTHS[nparams].unpack_from(data, HEADER.size)
         at = HEADER.size + 2 * nparams
-        raw = []
-        for length in lengths:
-            end = at + length
-            raw.append(data[at:end])
-            at = end
+        raw: Sequence[bytes]
+        if nparams >= _MANY_PARAMS:
+            raw = RecordParams(data, lengths, at)
+            at += sum(lengths)
+        else:
+            raw = parts = []
+            for length in lengths:
+                end = at + length
+                parts.append(data[at:end])
+                at = end
         if at + attachments_len != record_len:
             raise DecodeError("the parameters do not fill the record", code="D_RECORD")
         live = LiveContext(
