@@ -138,10 +138,8 @@ def _fill_leader(tables: Tables, child: Thread, leader: Thread | None) -> None:
 def born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
     """A copy of the thread that made it, without what only an event of its own can tell."""
     child = copy(source)
-    child.children = 0
-    child.reaper_tid = 0
+    child.children = child.reaper_tid = child.seen_ns = 0
     child.is_dead = False
-    child.seen_ns = 0
     # Only an exec in the namespace itself tells this one.
     child.ctime_duration_pidns_start_ns = 0
     child.fds = {}
@@ -154,12 +152,12 @@ def born_of(tables: Tables, source: Thread, *, is_thread: bool) -> Thread:
         child.cwd = b""
         child.env = ()
         return child
-    child.start_boottime_ns = 0
-    child.lastexec_ts_ns = 0
-    main = tables.leader(source) or source
-    child.cwd = main.cwd
-    child.env = main.env
-    child.fds = tables.inherited_fds(main)
+    child.start_boottime_ns = child.lastexec_ts_ns = 0
+    main = source if source.tid == source.pid else tables.leader(source) or source
+    if main is not source:
+        child.cwd, child.env = main.cwd, main.env
+    if tables.keep_fds:
+        child.fds = tables.inherited_fds(main)
     return child
 
 

@@ -46,7 +46,7 @@ from exporter.state.execve import (
     WRITABLE,
     note_image_times,
 )
-from exporter.state.live import LiveThreads, Quick
+from exporter.state.live import Cgroups, LiveThreads, Quick
 from exporter.state.tables import Tables
 
 _CLONE = event_type("PPME_SYSCALL_CLONE_20_X")
@@ -67,6 +67,9 @@ _CLONES = tuple(
 _EXECVE = event_type("PPME_SYSCALL_EXECVE_19_X").code
 _PROCEXIT = event_type("PPME_PROCEXIT_1_E").code
 
+_MAX_TOLD = 1024
+_NOTHING: tuple[bytes, Cgroups] = (b"", ())
+
 
 class Lifelines:
     """Takes records in. Each method gives None, and has done nothing, where an event must do it."""
@@ -75,6 +78,8 @@ class Lifelines:
         self._tables = tables
         self._lives = lives
         self._threads = tables.host.threads
+        self._told: dict[tuple[int, int], tuple[bytes, Cgroups]] = {}
+        """Text and cgroups that the last record of a cgroup and mount namespace told."""
 
     def by_code(self) -> Mapping[int, Quick]:
         """What to do with the records of each event code."""
@@ -129,7 +134,7 @@ class Lifelines:
         child.fdlimit = fdlimit
         child.pfmajor, child.pfminor = pfmajor, pfminor
         child.vmsize_kb, child.vmrss_kb, child.vmswap_kb = vmsize, vmrss, vmswap
-        child.cgroups = cgroups = parse_cgroups(data[cgroups_at : cgroups_at + cgroups_len])
+        child.cgroups = cgroups = self._cgroups(cgroup_id, mntns, data, cgroups_at, cgroups_len)
         child.uid, child.gid, child.loginuid = uid, gid, loginuid
         child.sid, child.pgid, child.vpgid, child.tty = sid, pgid, vpgid, tty
         child.clone_ts_ns = child.seen_ns = ts_ns
@@ -140,14 +145,15 @@ class Lifelines:
         child.mntns, child.cgroup_id = mntns, cgroup_id
         if attachments_len:
             _move_to(parent if is_thread else child, data[at + ATTACHMENT.size :])
-        child = tables.threads.add(child)
-        lives = self._lives
-        lives.learn_cgroups(cgroup_id, mntns, cgroups)
+        if is_thread or parent.pid < 0:
+            tables.threads.add(child)
+        else:
+            tables.threads.add_process(child, parent)
         if parent.container_id or mntns != parent.mntns or cgroups != parent.cgroups:
             tables.set_container(child)
             tables.users.ensure(child, ts_ns)
-        if ptid not in threads:
-            lives.find_parents(child, ts_ns)
+        if is_thread and ptid not in threads:
+            self._lives.find_parents(child, ts_ns)
         return child
 
     def exec(self, data: bytes, ts_ns: int) -> Thread | None:
@@ -211,7 +217,9 @@ class Lifelines:
         if env_len:
             thread.env = _strings(thread.env, data, env_at, env_len)
         if cgroups_len:
-            thread.cgroups = parse_cgroups(data[cgroups_at:env_at])
+            thread.cgroups = self._cgroups(cgroup_id, mntns, data, cgroups_at, cgroups_len)
+        else:
+            self._lives.learn_cgroups(cgroup_id, mntns, thread.cgroups)
         thread.cap_inheritable, thread.cap_permitted = inheritable, permitted
         thread.cap_effective = effective
         thread.exe_writable = flags & WRITABLE != 0
@@ -223,14 +231,13 @@ class Lifelines:
         thread.flags = (thread.flags & KEPT_FLAGS) | NEW_FLAGS
         if attachments_len:
             _move_to(thread, data[at + ATTACHMENT.size :])
-        tables.threads.remove_others(thread)
+        if len(tables.threads.groups[pid].members) > 1:
+            tables.threads.remove_others(thread)
         if thread.container_id or thread.host_claim or not mntns or mntns != tables.rule.host_mntns:
             tables.set_container(thread)
             tables.users.ensure(thread, ts_ns, has_settled=True)
-        lives = self._lives
-        lives.learn_cgroups(cgroup_id, mntns, thread.cgroups)
         if ptid not in threads:
-            lives.find_parents(thread, ts_ns)
+            self._lives.find_parents(thread, ts_ns)
         return thread
 
     def exit(self, data: bytes, ts_ns: int) -> Thread | None:
@@ -270,6 +277,21 @@ class Lifelines:
         else:
             tables.threads.drop(thread)
         return thread
+
+    def _cgroups(self, cgroup_id: int, mntns: int, data: bytes, at: int, size: int) -> Cgroups:
+        """The cgroups in so many bytes of a record, remembered for their id."""
+        key = (cgroup_id, mntns)
+        text, cgroups = self._told.get(key, _NOTHING)
+        if len(text) != size or not data.startswith(text, at):
+            text = data[at : at + size]
+            cgroups = parse_cgroups(text)
+            if len(self._told) >= _MAX_TOLD:
+                self._told.clear()
+            self._told[key] = text, cgroups
+        lives = self._lives
+        if lives.cgroups.get(key) is not cgroups:
+            lives.learn_cgroups(cgroup_id, mntns, cgroups)
+        return cgroups
 
 
 def _strings(known: StringList, data: bytes, at: int, size: int) -> StringList:

@@ -44,7 +44,8 @@ class LiveThreads:
         self._window_reads = 0
         self.quick: Mapping[int, Quick] = {}
         """How records are read without an event's parameters, by event code (lifelines.py)."""
-        self._cgroups: OrderedDict[tuple[int, int], Cgroups] = OrderedDict()
+        self.cgroups: OrderedDict[tuple[int, int], Cgroups] = OrderedDict()
+        """What was told of a cgroup id and mount namespace."""
 
     def thread_of(self, event: Event, live: LiveContext) -> Thread:
         """The event's thread, brought up to date with the event's context."""
@@ -141,9 +142,9 @@ class LiveThreads:
     def learn_cgroups(self, cgroup_id: int, mntns: int, cgroups: Cgroups) -> None:
         """Remember the paths that an event tells of a cgroup id."""
         if cgroup_id > 1 and cgroups:
-            self._cgroups[cgroup_id, mntns] = cgroups
-            if len(self._cgroups) > _MAX_CGROUPS:
-                self._cgroups.popitem(last=False)
+            self.cgroups[cgroup_id, mntns] = cgroups
+            if len(self.cgroups) > _MAX_CGROUPS:
+                self.cgroups.popitem(last=False)
 
     def _is_same(self, thread: Thread, live: LiveContext) -> bool:
         """Whether an entry is of the same process; a start that is not known yet is taken over."""
@@ -219,7 +220,7 @@ class LiveThreads:
         """Settle cgroup paths, container and user names of a thread that is new or has moved."""
         thread.mntns = live.mntns
         thread.cgroup_id = live.cgroup_id
-        known = self._cgroups.get((live.cgroup_id, live.mntns))
+        known = self.cgroups.get((live.cgroup_id, live.mntns))
         if known is not None:
             thread.cgroups = known
         elif not thread.cgroups:
@@ -244,7 +245,7 @@ class LiveThreads:
 
     def _read_cgroups(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
         """Cgroup paths from memory or /proc; the old ones stay when neither knows better."""
-        known = self._cgroups.get((live.cgroup_id, live.mntns))
+        known = self.cgroups.get((live.cgroup_id, live.mntns))
         if known is None and self._may_read(now_ns):
             known = self.procfs.read_cgroups(thread.tid)
             self.learn_cgroups(live.cgroup_id, live.mntns, known)

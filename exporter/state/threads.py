@@ -65,6 +65,26 @@ class ThreadTable:
             self.link(thread)
         return thread
 
+    def add_process(self, thread: Thread, parent: Thread) -> None:
+        """`add` of a process with a number that is in no table yet, and a known parent.
+
+        parent: the entry of the thread's ptid. In half the time, for every process passes here.
+        """
+        tid, ptid = thread.tid, parent.tid
+        if tid in self.groups or len(self.host.threads) >= self.max_threads or tid == 1:
+            self.add(thread)
+            return
+        self.host.threads[tid] = thread
+        self.counters.threads_added += 1
+        self.groups[tid] = Group({tid: None}, thread.vpid == 1)
+        siblings = self._children.get(ptid)
+        if siblings is None:
+            self._children[ptid] = {tid: None}
+            parent.children = 1
+        else:
+            siblings[tid] = None
+            parent.children = len(siblings)
+
     def link(self, thread: Thread) -> None:
         """Join the thread's group and become a child of its parent."""
         group = self.groups.get(thread.pid)
@@ -141,16 +161,17 @@ class ThreadTable:
 
     def drop(self, thread: Thread) -> None:
         """Take an entry out with all its links, without looking for heirs."""
+        tid, pid = thread.tid, thread.pid
         self._orphan(thread)
         # Children keep the number as their ptid: it is the truth until somebody says otherwise.
-        self._children.pop(thread.tid, None)
-        group = self.groups.get(thread.pid)
+        self._children.pop(tid, None)
+        group = self.groups.get(pid)
         if group is not None:
-            group.members.pop(thread.tid, None)
+            group.members.pop(tid, None)
             if not group.members:
-                del self.groups[thread.pid]
-        if self.host.threads.get(thread.tid) is thread:
-            del self.host.threads[thread.tid]
+                del self.groups[pid]
+        if self.host.threads.get(tid) is thread:
+            del self.host.threads[tid]
             self.counters.threads_removed += 1
 
     def remove_others(self, thread: Thread) -> None:

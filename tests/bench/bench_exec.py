@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.bench.bench_rules import load, own_rules
+from tests.bench.exec_stages import stages
+from tests.bench.options import RULE_SETS
 from tests.bench.report import Row
 from tests.integration.live import Lanner, Stage, compile_source, wait_until
 
@@ -28,7 +31,8 @@ RULES = """
 
 
 def run(*, quick: bool) -> Iterator[Row]:
-    """Paced, with the default rules; then at full speed, with a rule on every start."""
+    """Paced, with the default or given rules; by stage; at full speed, a rule on every start."""
+    files = [path for one in RULE_SETS for path in one]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         program = str(compile_source(SOURCE, directory))
@@ -38,6 +42,8 @@ def run(*, quick: bool) -> Iterator[Row]:
                 yield from paced(
                     directory, stage, (program, workers, rate), bar, 3 if quick else SECONDS
                 )
+            rounds = 2_000 if quick else 10_000
+            yield from stages(stage, program, rounds, load(files) if files else own_rules())
             yield from complete(directory, stage, program, 2_000 if quick else STARTS)
         finally:
             stage.close()
@@ -52,7 +58,8 @@ def paced(
     fastest = (program, "0", "0", str(max(2, seconds // 4)), str(workers))
     quiet = rate_of(stage.run(*fastest))
     alone = rate_of(stage.run(*limits))
-    lanner = Lanner(directory, "--scope-pid", str(stage.pid))
+    rules = [part for one in RULE_SETS for path in one for part in ("-r", str(path))]
+    lanner = Lanner(directory, "--scope-pid", str(stage.pid), *rules)
     try:
         lanner.wait_ready()
         pid = lanner.process.pid

@@ -154,7 +154,7 @@ def known(state: State) -> dict[str, Any]:
         },
         "groups": {pid: list(group.members) for pid, group in state.tables.threads.groups.items()},
         "counters": msgspec.structs.asdict(state.counters),
-        "cgroups": dict(state._live._cgroups),
+        "cgroups": dict(state._live.cgroups),
         "exits": dict(state.tables._exits),
         "first": state.host.first_ts_ns,
     }
