@@ -84,6 +84,10 @@ class Runtimes:
                 for socket in _matching(self._root, path):
                     place = Place(name, socket, self._maker(name, socket))
                     places.setdefault((name, socket), place)
+        for path in self._section.podman_storage:
+            for root in _matching(self._root, path):
+                place = Place("podman-storage", root, _storage(root), is_spare=True)
+                places.setdefault(("podman-storage", root), place)
         if self._kubernetes is not None:
             # Last: what a runtime tells of a container is newer than what the API does.
             places["kubernetes", self._kubernetes.socket] = self._kubernetes
@@ -142,6 +146,14 @@ def kubernetes_place(section: ContainersSection) -> Place:
         return cast("Engine", module.KubernetesEngine(options))
 
     return Place("kubernetes", api.rstrip("/"), make, is_file=False)
+
+
+def _storage(root: str) -> Callable[[], Engine]:
+    def make() -> Engine:
+        module = import_module("exporter.sources.runtimes.podman_storage")
+        return cast("Engine", module.PodmanStorage(root))
+
+    return make
 
 
 def _misses(lookups: Lookups) -> Reading:

@@ -32,6 +32,14 @@ class ContainerSockets(Section):
     )
 
 
+_STORAGE = (
+    "/var/lib/containers/storage",
+    "/run/containers/storage",
+    "/home/*/.local/share/containers/storage",
+    "/run/user/*/containers",
+)
+
+
 class KubernetesSection(Section):
     """The Kubernetes API: who owns a pod, and pods where no runtime can be asked."""
 
@@ -65,6 +73,11 @@ class ContainersSection(Section):
         description="Directory where the host's root is mounted; empty: $HOST_ROOT, else /.",
     )
     sockets: ContainerSockets = Field(default=ContainerSockets(), description="Engines.")
+    podman_storage: tuple[str, ...] = Field(
+        default=_STORAGE,
+        description="Podman's storage, for containers that its service does not tell of in time,"
+        " and where it has none; * matches any name, below host_root; empty for none.",
+    )
     label_max_len: int = Field(
         default=100, ge=0, le=65536, description="Longer values of labels are left out."
     )

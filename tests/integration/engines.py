@@ -264,12 +264,19 @@ class Docker:
         self._daemon.stop()
 
 
+_ALLOWED = (
+    "--network", "none", "--ulimit", "nofile=256:256", "--ulimit", "nproc=256:256",
+)  # fmt: skip
+"""Podman's own limits are above what an unprivileged root may set."""
+
+
 class Podman:
     """Podman with a private storage, and its API service."""
 
     def __init__(self, base: Path) -> None:
         base.mkdir()
         self.socket = base / "podman.sock"
+        self.root = base / "root"
         self._podman = [
             "podman", "--root", f"{base}/root", "--runroot", f"{base}/run", "--runtime", "runc",
             "--tmpdir", f"{base}/tmp", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
@@ -290,14 +297,14 @@ class Podman:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def run_to_end(self, *command: str, name: str) -> None:
+        """Run a container that nothing is left of."""
+        self._call("run", "--rm", "--name", name, *_ALLOWED, IMAGE, *command)
+
     def run(self, *command: str, name: str, labels: dict[str, str]) -> str:
         """Start a container; its full id."""
         options = [f"--label={key}={value}" for key, value in labels.items()]
-        container = self._call(
-            "run", "-d", "--network", "none", "--name", name, *options,
-            # The defaults are above what an unprivileged root may set.
-            "--ulimit", "nofile=256:256", "--ulimit", "nproc=256:256", IMAGE, *command,
-        )  # fmt: skip
+        container = self._call("run", "-d", "--name", name, *options, *_ALLOWED, IMAGE, *command)
         self._made.append(container)
         return container
 

@@ -19,8 +19,15 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 LANNER = [str(Path(sys.executable).parent / "lanner")]
+_RIGHTS = yaml.safe_load((ROOT / "charts/lanner/values.yaml").read_text())["securityContext"]
+_BOUNDS = ",".join(["-all", *(f"+{name.lower()}" for name in _RIGHTS["capabilities"]["add"])])
+AS_IN_THE_CHART = ["setpriv", f"--bounding-set={_BOUNDS}", f"--inh-caps={_BOUNDS}", *LANNER]
+"""Lanner as root with exactly the capabilities that the chart gives."""
+
 READY_SECONDS = 30
 STOP_SECONDS = 15
 ALERT_SECONDS = 10

@@ -105,7 +105,7 @@ def start(tmp_path, container):
         rules = tmp_path / "rules.yaml"
         rules.write_text(RULES)
         config = (
-            f"rule_matching: all\ncontainers: {{hold: {hold}, sockets: "
+            f"rule_matching: all\ncontainers: {{hold: {hold}, podman_storage: [], sockets: "
             f"{{docker: [{tmp_path}/d.sock], podman: [], cri: [], containerd: []}}}}\n"
         )
         scope = ("--scope-pid", str(os.getpid()))

@@ -11,7 +11,7 @@ import pytest
 from exporter.sources.runtimes.cri import CriEngine
 from exporter.sources.runtimes.engine import Change, ChangeKind
 from tests.integration.engines import Containerd, Docker, Podman, missing_programs
-from tests.integration.live import Lanner, wait_until
+from tests.integration.live import AS_IN_THE_CHART, Lanner, wait_until
 from tests.kubernetes_api import Api, make_pod
 
 pytestmark = pytest.mark.container
@@ -61,7 +61,9 @@ def watch(tmp_path):
         directory = tmp_path / f"lanner-{len(started)}"
         directory.mkdir()
         scope = ("--scope-pid", str(os.getpid())) if is_scoped else ()
-        lanner = Lanner(directory, "--json", *scope, "-r", str(rules), config=config)
+        options = ("--json", *scope, "-r", str(rules))
+        # Asking the engines works with the rights that the chart gives.
+        lanner = Lanner(directory, *options, config=config, command=AS_IN_THE_CHART)
         started.append(lanner)
         lanner.wait_ready()
         return lanner
@@ -71,13 +73,14 @@ def watch(tmp_path):
         lanner.kill()
 
 
-def sockets(hold: str = "5s", **engines: str) -> str:
+def sockets(hold: str = "5s", *, storage: str = "", **engines: str) -> str:
     """The configuration of these engines and no others."""
     lists = ", ".join(
         f"{name}: [{engines[name]}]" if name in engines else f"{name}: []"
         for name in ("docker", "podman", "cri", "containerd")
     )
-    return f"containers: {{hold: {hold}, sockets: {{{lists}}}}}\n"
+    podman = f"podman_storage: [{storage}]"
+    return f"containers: {{hold: {hold}, {podman}, sockets: {{{lists}}}}}\n"
 
 
 def wait_engine(lanner: Lanner, engine: str) -> None:
@@ -175,6 +178,30 @@ def test_podman(watch, base):
     assert fields["container.label[color]"] == "red"
 
 
+def test_a_podman_container_that_lives_for_a_moment(watch, base):
+    """`podman run --rm` of one program: its service answers too late, its storage tells at once."""
+    reason = missing_programs("podman", "runc")
+    if reason:
+        pytest.skip(reason)
+    podman = Podman(base / "s")
+    try:
+        lanner = watch(sockets(storage=str(podman.root), podman=str(podman.socket)))
+        wait_engine(lanner, "podman")
+        wait_engine(lanner, "podman-storage")
+        for name in ("blink-1", "blink-2"):
+            podman.run_to_end("/bin/cat", "/etc/shadow", name=name)
+        wait_until(lambda: len(lanner.lines) >= 2, 10, "two alerts")
+    finally:
+        podman.stop()
+
+    for alert, name in zip(lanner.alerts(), ("blink-1", "blink-2"), strict=True):
+        fields = alert["output_fields"]
+        assert fields["container.name"] == name
+        assert fields["container.type"] == "podman"
+        assert fields["container.image.repository"] == "lanner.test/team/box"
+        assert fields["container.privileged"] is False
+
+
 def test_an_engine_that_hangs(watch, base, containerd):
     """A socket that takes connections and never answers: alerts come late, never not at all."""
     path = base / "hang.sock"
@@ -203,7 +230,7 @@ def test_a_pod_without_a_runtime_to_ask(watch, container, tmp_path):
     ]
     try:
         lanner = watch(
-            "containers:\n"
+            "containers:\n  podman_storage: []\n"
             "  sockets: {docker: [], podman: [], cri: [], containerd: []}\n"
             f"  kubernetes: {{enabled: true, api: '{api.url}', node_name: node1,\n"
             f"    token_file: {api.token_file}, ca_file: {api.ca_file}}}\n"

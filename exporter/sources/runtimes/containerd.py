@@ -1,19 +1,18 @@
 """containerd's own API: containers that no kubelet made, such as those of ctr and nerdctl."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
-import msgspec
 
 from exporter._proto import containerd_pb2 as api
-from exporter.events.container import Container, ContainerType, Mount
+from exporter.events.container import Container, ContainerType
 from exporter.sources.runtimes.containerd_events import ELSEWHERE, container_events
 from exporter.sources.runtimes.engine import SHORT_ID, Change, EngineError
-from exporter.sources.runtimes.facts import as_bytes, dig, labels_of
+from exporter.sources.runtimes.facts import as_bytes, labels_of
 from exporter.sources.runtimes.images import cri_image
+from exporter.sources.runtimes.oci_spec import spec_facts
 
 _LIST_SECONDS = 10.0
 _MAX_MESSAGE_BYTES = 16 << 20
@@ -105,13 +104,8 @@ class ContainerdEngine:
 
 def container_facts(listed: api.Container, label_max_len: int) -> Container:
     """Facts of a container as containerd keeps it; its specification tells the rest."""
-    try:
-        spec = msgspec.json.decode(listed.spec.value) if listed.spec.value else {}
-    except msgspec.DecodeError:
-        spec = {}
+    spec = spec_facts(listed.spec.value)
     image = cri_image(listed.image, "", {})
-    own = {dig(item, "type") for item in dig(spec, "linux", "namespaces") or ()}
-    uid = dig(spec, "process", "user", "uid")
     return Container(
         id=as_bytes(listed.id[:SHORT_ID]),
         full_id=as_bytes(listed.id),
@@ -121,31 +115,12 @@ def container_facts(listed: api.Container, label_max_len: int) -> Container:
         image_repository=as_bytes(image.repository),
         image_tag=as_bytes(image.tag),
         image_digest=as_bytes(image.digest),
-        user=as_bytes(str(uid)) if isinstance(uid, int) else b"",
+        user=b"" if spec.uid is None else as_bytes(str(spec.uid)),
         labels=labels_of(listed.labels, label_max_len),
-        env=tuple(as_bytes(item) for item in dig(spec, "process", "env") or ()),
-        mounts=tuple(_mounts(dig(spec, "mounts") or ())),
-        host_pid=bool(own) and "pid" not in own,
-        host_network=bool(own) and "network" not in own,
-        host_ipc=bool(own) and "ipc" not in own,
+        env=spec.env,
+        mounts=spec.mounts,
+        host_pid=spec.host_pid,
+        host_network=spec.host_network,
+        host_ipc=spec.host_ipc,
         created_time_ns=listed.created_at.seconds * _NS + listed.created_at.nanos,
     )
-
-
-def _mounts(items: Any) -> Iterator[Mount]:
-    """Mounts of the host's directories; file systems of the kernel are no mounts to users."""
-    for item in items:
-        options = dig(item, "options") or []
-        if dig(item, "type") != "bind" and not {"bind", "rbind"} & set(options):
-            continue
-        yield Mount(
-            source=as_bytes(dig(item, "source")),
-            destination=as_bytes(dig(item, "destination")),
-            is_rdwr="ro" not in options,
-            propagation=next(
-                (as_bytes(option) for option in options if option in _PROPAGATIONS), b"private"
-            ),
-        )
-
-
-_PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})

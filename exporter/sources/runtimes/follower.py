@@ -36,13 +36,14 @@ class Place(Struct, frozen=True):
     """Where an engine listens, or may one day.
 
     make: its client; called once it is needed. is_file: whether `socket` is a path that has to
-    exist, else a URL.
+    exist, else a URL. is_spare: it tells less than others, which are heard first for a while.
     """
 
     name: str
     socket: str
     make: Callable[[], Engine]
     is_file: bool = True
+    is_spare: bool = False
 
     def exists(self) -> bool:
         """Whether it is worth a try; one name in a directory, no slower than connecting."""

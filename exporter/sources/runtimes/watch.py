@@ -9,8 +9,8 @@ Source: spec/state-tracking.md section 10.1.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from exporter.events.container import Container
 from exporter.sources.runtimes.engine import (
@@ -43,6 +43,8 @@ _MAX_ENDED = 1024
 _MAX_LATE = 1024
 """Containers of one engine that are asked for again at a time; more stay unknown."""
 
+_T = TypeVar("_T")
+
 _POD_UID = b"io.kubernetes.pod.uid"
 
 
@@ -65,7 +67,7 @@ class RuntimeWatch:
         self._followers: dict[tuple[str, str], Follower] = {}
         self._receiver = receiver
         self._on_change = on_change
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._has_looked = asyncio.Event()
         # Until an engine was tried, a socket that is there counts as one that will answer.
         receiver.connected(is_any=any(place.exists() for place in find()))
@@ -100,10 +102,11 @@ class RuntimeWatch:
         """Ask the engines for a container, in the background. container: 12 characters, or less."""
         self._spawn(self._ask(container))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # One engine, for as long as Lanner runs
 
@@ -281,22 +284,54 @@ class RuntimeWatch:
         up = [follower for follower in self._followers.values() if follower.is_up]
         if not up:
             return "no_socket"
-        answers = await asyncio.gather(
-            *(follower.fetch(name) for follower in up), return_exceptions=True
-        )
+        asked = {follower: self._spawn(follower.fetch(name)) for follower in up}
+        spare = [follower for follower in up if follower.place.is_spare]
+        if spare and len(spare) < len(up):
+            first = [task for follower, task in asked.items() if follower not in spare]
+            await asyncio.wait(first, timeout=self._options.patience)
+            if not any(_is_found(task) for task in first):
+                # Read at once, though heard late: a container may live for a moment only.
+                await asyncio.wait([asked[follower] for follower in spare])
+                if any(_is_found(asked[follower]) for follower in spare):
+                    return self._take(name, asked)
+        await asyncio.wait(asked.values())
+        return self._take(name, asked)
+
+    def _take(self, name: str, asked: Mapping[Follower, asyncio.Future[Container | None]]) -> str:
+        """Pass on what is answered, and the rest when it is; the reason when nothing was found."""
         reason = "not_found"
         is_found = False
-        for follower, answer in zip(up, answers, strict=True):
-            if isinstance(answer, Container):
-                self._told(follower, answer)
+        for follower, task in asked.items():
+            if not task.done():
+                self._spawn(self._take_later(follower, name, task))
+            elif _is_found(task):
+                self._told(follower, task.result())
                 is_found = True
-            elif _is_late(answer):
+            elif _is_late(task.exception()):
                 reason = "timeout"
-            elif isinstance(answer, EngineError) and reason != "timeout":
+            elif task.exception() is not None and reason != "timeout":
                 reason = "error"
-            elif isinstance(answer, BaseException) and not isinstance(answer, EngineError):
-                raise answer
         return "" if is_found else reason
+
+    async def _take_later(
+        self, follower: Follower, name: str, task: asyncio.Future[Container | None]
+    ) -> None:
+        """The better answer to a question that was answered meanwhile."""
+        try:
+            self._told(follower, await task)
+        except (EngineError, TimeoutError) as error:
+            if _is_late(error):
+                self._learn_later(follower, name)
+
+
+def _is_found(task: asyncio.Future[Container | None]) -> bool:
+    """Whether a question was answered with facts. Raises what no engine may raise."""
+    if not task.done():
+        return False
+    error = task.exception()
+    if error is not None and not isinstance(error, EngineError | TimeoutError):
+        raise error
+    return error is None and task.result() is not None
 
 
 def _is_late(answer: object) -> bool:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from exporter.events.container import Container
 from exporter.sources.runtimes.engine import (
@@ -133,10 +134,15 @@ def _same(engine: FakeEngine) -> FakeEngine:
 
 
 @contextlib.asynccontextmanager
-async def watching(*engines: FakeEngine, options: WatchOptions = QUICK):
+async def watching(
+    *engines: FakeEngine, options: WatchOptions = QUICK, spares: Sequence[FakeEngine] = ()
+):
     """A running watch of these engines, and what it told."""
     told = Told()
-    places = [Place(engine.name, engine.socket, partial(_same, engine)) for engine in engines]
+    places = [
+        Place(engine.name, engine.socket, partial(_same, engine), is_spare=engine in spares)
+        for engine in engines
+    ]
     watch = RuntimeWatch(lambda: places, told, options)
     task = asyncio.create_task(watch.run())
     try:
@@ -417,5 +423,53 @@ def test_the_api_adds_to_what_a_runtime_tells(tmp_path):
             facts = told.newest[short(1)]
             assert (facts.id, facts.ip) == (short(1), b"10.0.0.1")
             assert facts.labels == {uid: b"u1", b"a": b"runtime", b"b": b"api"}
+
+    asyncio.run(check())
+
+
+def test_a_spare_engine_is_heard_when_the_others_are_slow(tmp_path):
+    """It is asked at the same time; the better answer, when it comes, is passed on as well."""
+
+    async def check() -> None:
+        engines = [FakeEngine(str(tmp_path / name)) for name in ("a", "b")]
+        for engine in engines:
+            (tmp_path / engine.socket).touch()
+        slow, spare = engines
+        async with watching(slow, spare, spares=(spare,)) as (watch, told):
+            await until(lambda: len(watch.engines_up()) == 2)
+            slow.labels, spare.labels = {b"from": b"slow"}, {b"from": b"spare"}
+            slow.gate.clear()
+            slow.containers = spare.containers = {7}
+            watch.want(short(7))
+            await until(lambda: spare.asked)
+            spare.containers = set()
+            await until(lambda: told.newest)
+            assert told.newest[short(7)].labels == {b"from": b"spare"}
+            slow.gate.set()
+            await until(lambda: told.newest[short(7)].labels == {b"from": b"slow"})
+            assert told.misses == []
+
+    asyncio.run(check())
+
+
+def test_a_spare_engine_is_not_heard_when_another_knows(tmp_path):
+    """What it tells is less."""
+
+    async def check() -> None:
+        engines = [FakeEngine(str(tmp_path / name)) for name in ("a", "b")]
+        for engine in engines:
+            (tmp_path / engine.socket).touch()
+        options = structs.replace(QUICK, patience=5, answer=5)
+        async with watching(*engines, spares=engines[:1], options=options) as (watch, told):
+            await until(lambda: len(watch.engines_up()) == 2)
+            engines[0].labels = {b"from": b"spare"}
+            engines[1].gate.clear()
+            for engine in engines:
+                engine.containers = {7}
+            watch.want(short(7))
+            await until(lambda: engines[0].asked and engines[1].asked)
+            assert told.news == []
+            engines[1].gate.set()
+            await until(lambda: told.known == {short(7)})
 
     asyncio.run(check())
