@@ -151,6 +151,14 @@ class Procfs:
                 pairs.extend((name.removeprefix(b"name="), path) for name in names.split(b","))
         return tuple(pairs)
 
+    def read_unified_cgroup(self, tid: int) -> bytes | None:
+        """Path in the v2 hierarchy, empty where there is none; None for a process that is gone."""
+        text = _read_optional(f"{self.root}/{tid}/cgroup")
+        if not text:
+            return None
+        lines = (line for line in text.splitlines() if line.startswith(b"0::"))
+        return next((line[3:] for line in lines), b"")
+
     def _fd_limit(self, tid: int, base: str) -> int:
         if self._is_own:
             try:

@@ -18,7 +18,7 @@ from exporter.events.host import Host
 from exporter.events.paths import find_fd
 from exporter.events.thread import Thread
 from exporter.state.budget import ENTRY_BYTES, FD_BYTES, MAX_BYTES, Budget, measure
-from exporter.state.containers import ContainerRule
+from exporter.state.containers import Cgroups, ContainerRule
 from exporter.state.counters import StateCounters
 from exporter.state.lookups import Gone, Lookups
 from exporter.state.procfs import Procfs
@@ -34,6 +34,11 @@ RECENT_EXIT_NS = 2_000_000_000
 
 _MAX_RECENT_EXITS = 4096
 _MAX_ANCESTORS = 1024
+_MAX_UNIFIED = 4096
+
+_ROOT_CGROUP = 1
+"""Id of the root directory of cgroup v2."""
+
 _PROBE_CATEGORIES = {
     "Healthcheck": "healthcheck",
     "LivenessProbe": "liveness",
@@ -78,6 +83,7 @@ class Tables:
         """Ports that servers were seen to use."""
         self.budget = Budget(MAX_BYTES, lambda: measure(host))
         """Of captures; what live events tell has the bounds of the machine itself."""
+        self._unified_paths: OrderedDict[int, bytes] = OrderedDict()
         self._exits: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def note_exit(self, thread: Thread, ts_ns: int) -> None:
@@ -103,12 +109,11 @@ class Tables:
         """Decide host or container for a thread from its cgroups and mount namespace."""
         if not thread.mntns and self.procfs is not None:
             self.counters.mntns_unknown += 1
-        container, pod, kind = self.rule.decide(thread.cgroups, thread.mntns)
-        if container and thread.mntns and self._stayed_on_host(thread, container):
-            thread.host_claim = container
-            container, pod, kind = b"", b"", ContainerType.HOST
-        else:
-            thread.host_claim = b""
+        container, pod, kind, claim = self._decided(thread, thread.cgroups)
+        if not container and thread.mntns and not self.rule.is_host_mntns(thread.mntns):
+            container, pod, kind, other = self._decided(thread, self._unified(thread))
+            claim = b"" if container else claim or other
+        thread.host_claim = claim
         thread.container_id = container
         thread.pod_uid = pod
         thread.category = self._category(thread) if container else ""
@@ -117,6 +122,15 @@ class Tables:
                 self.host.containers[container] = Container(id=container, type=kind)
             elif self.lookups is not None:
                 self.lookups.want(container)
+
+    def _decided(
+        self, thread: Thread, cgroups: Cgroups
+    ) -> tuple[bytes, bytes, ContainerType, bytes]:
+        """Container, pod and engine by these paths; and the id that they only seem to name."""
+        container, pod, kind = self.rule.decide(cgroups, thread.mntns)
+        if container and thread.mntns and self._stayed_on_host(thread, container):
+            return b"", b"", ContainerType.HOST, container
+        return container, pod, kind, b""
 
     def forget_container(self, container: bytes) -> None:
         """A container has ended: drop everything that was known of it."""
@@ -157,13 +171,31 @@ class Tables:
         for _ in range(_MAX_ANCESTORS):
             if above is None or not above.mntns or above.container_id == container:
                 return False
-            claim = self.rule.claim(above.cgroups)
+            claim = self.rule.claim(above.cgroups) or self.rule.claim(self._unified(above))
             if claim is None or claim[0] != container:
                 return False
             if above.host_claim == container or self.rule.is_host_mntns(above.mntns):
                 return True
             above = self.host.parent(above)
         return False
+
+    def _unified(self, thread: Thread) -> Cgroups:
+        """The path of a live thread's cgroup v2 directory.
+
+        Exec and clone events tell the paths of five controllers. Where a container's own directory
+        has none of them switched on, these are paths of directories above it.
+        """
+        if self.procfs is None or thread.cgroup_id <= _ROOT_CGROUP:
+            return ()
+        path = self._unified_paths.get(thread.cgroup_id)
+        if path is None:
+            path = self.procfs.read_unified_cgroup(thread.tid)
+            if path is None:
+                return ()
+            self._unified_paths[thread.cgroup_id] = path
+            if len(self._unified_paths) > _MAX_UNIFIED:
+                self._unified_paths.popitem(last=False)
+        return ((b"", path),)
 
     def _category(self, thread: Thread) -> str:
         """What a process in a container is: its main program, or a health probe of the runtime.

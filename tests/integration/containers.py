@@ -34,13 +34,23 @@ SCRATCH = ("proc", "dev", "tmp", "opt", "usr/local/bin", "sbin", "usr/bin")
 
 
 class Container:
-    """A bundle for `runc run`, with the cgroup path that the kubelet's cgroupfs driver gives."""
+    """A bundle for `runc run`.
 
-    def __init__(self, directory: Path, *, overlay: bool = False) -> None:
+    cgroup: its path with {id} and {pod}; by default the one that the kubelet's cgroupfs driver
+    gives.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        overlay: bool = False,
+        cgroup: str = "/kubepods/besteffort/pod{pod}/{id}",
+    ) -> None:
         self.id = uuid.uuid4().hex + uuid.uuid4().hex
         self.pod_uid = str(uuid.uuid4())
         self.bundle = directory / f"bundle-{self.id[:12]}"
-        self.cgroup = f"/kubepods/besteffort/pod{self.pod_uid}/{self.id}"
+        self.cgroup = cgroup.format(id=self.id, pod=self.pod_uid)
         self._made = [path for path in self._cgroup_directories() if not path.exists()]
         self._build_root()
         self._overlay = overlay

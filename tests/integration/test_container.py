@@ -1,10 +1,11 @@
 """Events of real containers carry the container and the pod; the host's do not."""
 
 import re
+import uuid
 
 import pytest
 
-from tests.integration.containers import Container
+from tests.integration.containers import Container, cgroup2_mount
 
 pytestmark = pytest.mark.container
 
@@ -95,3 +96,50 @@ def test_leaving_the_mount_namespace_on_the_host(stage, lanner):
     alert = lanner.wait_alert(lambda a: a["rule"] == SHADOW_RULE, since)
 
     assert alert["output_fields"]["container.id"] == "host"
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        "/docker/{id}",
+        "/docker/" + "fedc" * 16 + "/docker/{id}",
+        "/kubepods/pod{pod}/crio-{id}",
+        "/libpod_parent/libpod-{id}",
+        "/lanner-test/system.slice:cri-containerd:{id}",
+        "/docker/{id}/system.slice/inner.service",
+    ],
+)
+def test_layouts_of_engines(stage, lanner, tmp_path, cgroup):
+    """The cgroup paths of engines, engines in engines, and services in a container, live."""
+    container = Container(tmp_path, cgroup=cgroup)
+    since = len(lanner.lines)
+    try:
+        answer = stage.run(*container.command("cat", "/etc/shadow"))
+    finally:
+        container.remove()
+    assert answer["returncode"] == 0, answer
+    alert = lanner.wait_alert(lambda a: a["rule"] == SHADOW_RULE, since)
+
+    assert alert["output_fields"]["container.id"] == container.short_id
+
+
+def test_a_container_in_cgroup_v2_alone(stage, lanner):
+    """A directory without controllers, as rootless engines may have: its path names the id."""
+    mount = cgroup2_mount()
+    if mount is None:
+        pytest.skip("no cgroup v2 hierarchy is mounted")
+    container = uuid.uuid4().hex * 2
+    directory = mount / f"libpod-{container}.scope"
+    directory.mkdir()
+    since = len(lanner.lines)
+    # The first program has to live until its path is read; the others share what was found.
+    inside = "sleep 0.5; cat /etc/shadow"
+    move = f"echo $$ > {directory}/cgroup.procs; exec unshare -m /bin/sh -c '{inside}'"
+    try:
+        answer = stage.run("/bin/sh", "-c", move)
+    finally:
+        directory.rmdir()
+    assert answer["returncode"] == 0, answer
+    alert = lanner.wait_alert(lambda a: a["rule"] == SHADOW_RULE, since)
+
+    assert alert["output_fields"]["container.id"] == container[:12]

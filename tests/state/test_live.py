@@ -11,7 +11,7 @@ from tests.live_contexts import HOST_MNTNS, START_NS, make_live
 
 A = "0123456789abcdef" * 4
 B = "fedcba9876543210" * 4
-SHORT_B = B[:12].encode()
+SHORT_A, SHORT_B = A[:12].encode(), B[:12].encode()
 UID = "1a2b3c4d-0000-1111-2222-333344445555"
 POD = f"0::/kubepods/besteffort/pod{UID}/{A}\n"
 OTHER_MNTNS = HOST_MNTNS + 99
@@ -228,6 +228,52 @@ def test_container_of_an_exec(fed):
     assert open_event(fed, 51, cgroup_id=9, mntns=OTHER_MNTNS).thread.container_id == (
         A[:12].encode()
     )
+
+
+def test_a_cgroup_without_controllers(fed, proc):
+    """On v2 the five controllers may end above the container; its own directory's path tells."""
+    told = [b"cpuset=/user.slice", b"memory=/user.slice/user-9.slice"]
+    own = f"0::/user.slice/user-9.slice/libpod-{A}.scope/container\n"
+    proc.add(50, "sh", cgroup=own, mntns=OTHER_MNTNS)
+    proc.add(51, "sh", cgroup="0::/user.slice/x.scope\n", mntns=OTHER_MNTNS + 1)
+    events = [
+        fed.execve(pid, b"/bin/sh", live=make_live(pid, cgroup_id=pid, mntns=mntns), cgroups=told)
+        for pid, mntns in ((50, OTHER_MNTNS), (51, OTHER_MNTNS + 1))
+    ]
+
+    assert [event.thread.container_id for event in events] == [SHORT_A, b""]
+    # Those that have gone, and their children, share what was read for the directory.
+    proc.remove(50)
+    gone = make_live(52, cgroup_id=50, mntns=OTHER_MNTNS)
+    event = fed.execve(52, b"/bin/true", live=gone, cgroups=told)
+    assert event.thread.container_id == SHORT_A
+    assert event.thread.cgroups == ((b"cpuset", b"/user.slice"), (b"memory", told[1][7:]))
+
+
+def test_a_container_in_v2_alone_below_an_odd_cgroup_of_the_host(fed, proc):
+    """The host's odd name in another hierarchy does not hide it."""
+    odd = f"4:memory:/sandbox/{B}\n"
+    proc.add(50, "shim", cgroup=odd + "0::/\n")
+    proc.add(51, "sh", ppid=50, cgroup=f"{odd}0::/libpod-{A}.scope\n", mntns=OTHER_MNTNS)
+    fed.state.scan()
+    told = [b"memory=/sandbox/" + B.encode()]
+    live = make_live(51, ptid=50, cgroup_id=7, mntns=OTHER_MNTNS)
+
+    assert fed.execve(51, b"/bin/sh", ptid=50, live=live, cgroups=told).thread.container_id == (
+        SHORT_A
+    )
+
+
+def test_leaving_the_mount_namespace_in_an_odd_directory_of_v2(fed, proc):
+    """The directory's name makes no container of who inherited it from the host."""
+    odd = f"0::/sandbox/{A}\n"
+    proc.add(50, "sh", cgroup=odd)
+    proc.add(51, "unshare", ppid=50, cgroup=odd, mntns=OTHER_MNTNS)
+    told = [b"memory=/sandbox"]
+    fed.execve(50, b"/bin/sh", live=make_live(50, cgroup_id=7), cgroups=told)
+    live = make_live(51, ptid=50, cgroup_id=7, mntns=OTHER_MNTNS)
+
+    assert fed.execve(51, b"/bin/sh", ptid=50, live=live, cgroups=told).thread.container_id == b""
 
 
 def test_fork_and_exec_need_no_reading(fed, proc):
