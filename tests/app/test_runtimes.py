@@ -58,6 +58,8 @@ def test_every_socket_once(host):
         ("cri", f"{host}/run/host-containerd/containerd.sock"),
         ("containerd", f"{host}/run/containerd/containerd.sock"),
         ("containerd", f"{host}/run/host-containerd/containerd.sock"),
+        ("podman-storage", f"{host}/var/lib/containers/storage"),
+        ("podman-storage", f"{host}/run/containers/storage"),
     ]
 
 
