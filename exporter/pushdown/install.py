@@ -33,7 +33,10 @@ LATE = frozenset({
 the verifier needs up to 100 ms for each that looks at paths. Until then their events pass."""
 
 _LOADERS = 2
-"""Threads that load: the verifier needs no GIL, and what is assembled need not wait for it."""
+"""Threads that load at a start: the verifier needs no GIL, and what is assembled need not wait."""
+
+_NICENESS = 10
+"""Of the thread that loads while events are matched: it has time."""
 
 
 class Pushdown:
@@ -64,7 +67,7 @@ class Pushdown:
         """`watch` for a start: the filters of the calls in LATE are left to `finish`."""
         with self._lock:
             if self._probe.is_attached:
-                self._prepare(ruleset, LATE)
+                self._prepare(ruleset, LATE, is_urgent=True)
                 self._switch()
 
     def finish(self) -> None:
@@ -99,7 +102,9 @@ class Pushdown:
             else:
                 self._switch()
 
-    def _prepare(self, ruleset: Ruleset, late: frozenset[str] = frozenset()) -> None:
+    def _prepare(
+        self, ruleset: Ruleset, late: frozenset[str] = frozenset(), *, is_urgent: bool = False
+    ) -> None:
         """Load the filters of a ruleset, but for those of the calls in `late`."""
         self._drop_ready()
         calls = self._calls_for(ruleset) & native_numbers(architecture()).keys()
@@ -112,7 +117,8 @@ class Pushdown:
         # What many rules look at is long in the making and must not come last.
         needed.sort(key=lambda name: len(self.filters[name].shares), reverse=True)
         self._late = tuple(name for name in needed if name in late)
-        self._ready = ruleset, self._load(name for name in needed if name not in late)
+        first = [name for name in needed if name not in late]
+        self._ready = ruleset, self._load(first, is_urgent=is_urgent)
         for forced in forced_through(self.filters):
             self._say(
                 "a rule wants every event of a type",
@@ -121,12 +127,17 @@ class Pushdown:
                 reason=forced.reason,
             )
 
-    def _load(self, names: Iterable[str]) -> dict[str, int]:
+    def _load(self, names: Iterable[str], *, is_urgent: bool = False) -> dict[str, int]:
         """Descriptors of the calls' filters; what cannot be loaded is told and left out."""
         target = self._target()
         loading: dict[str, Future[int]] = {}
         programs: dict[str, int] = {}
-        with ThreadPoolExecutor(_LOADERS, "filters") as pool:
+        pool = (
+            ThreadPoolExecutor(_LOADERS, "filters")
+            if is_urgent
+            else ThreadPoolExecutor(1, "filters", initializer=_stand_back)
+        )
+        with pool:
             if not self._has_resolver:
                 pool.submit(self._load_resolver, target)
                 self._has_resolver = True
@@ -193,3 +204,8 @@ class Pushdown:
         """Let go of the descriptors; the kernel's map holds what it uses."""
         while programs:
             os.close(programs.popitem()[1])
+
+
+def _stand_back() -> None:
+    """Let the calling thread run when others do not want to."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
