@@ -145,7 +145,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
             else audit_routes(config, inbox, registry, http.web.has_client_certificates)
         ),
         on_ready=settle_interpreter,
-        on_reloaded=forget_old_rules,
+        on_reloaded=give_back_memory,
         watchdog=None
         if live is None
         else SelfWatch(
@@ -215,16 +215,6 @@ def settle_interpreter() -> None:
     gc.freeze()
     give_back_memory()
     sys.setswitchinterval(_SWITCH_SECONDS)
-
-
-def forget_old_rules() -> None:
-    """Free the rules that a reload has replaced, about 1 MiB for 90 of them.
-
-    Their functions and what these are made of refer to each other. The interpreter by itself would
-    look for such cycles among old objects after many reloads only. Takes some 20 ms.
-    """
-    gc.collect()
-    give_back_memory()
 
 
 class _Engines:

@@ -71,12 +71,12 @@ class NodeOptions:
     thread. open_source: returns when the source is attached, raises ProbeError; called in a thread,
     may take seconds. outputs: each with the capacity of its queue. kernel_events: (type, stage) ->
     events counted in the kernel. export: registers further readers of source and state.
-    on_ready: called once, just before "ready" is said. on_reloaded: called behind each reload.
-    watchdog: looks after the source, in the hot thread. registry: where all metrics of this
-    node go. counters: settings of the alert families. rule_sampling: one in so many events
-    tells the cost of rules; 0: none. hold: where alerts wait for metadata, if they do.
-    background: what runs on the loop beside all that, from before the source opens. watch_ends:
-    takes a function for the hot thread that wants to know of every container that has ended.
+    on_ready: called once, just before "ready" is said. on_reloaded: called in a thread, behind each
+    reload. watchdog: looks after the source, in the hot thread. registry: where all metrics of this
+    node go. counters: settings of the alert families. rule_sampling: one in so many events tells
+    the cost of rules; 0: none. hold: where alerts wait for metadata, if they do. background: what
+    runs on the loop beside all that, from before the source opens. watch_ends: takes a function for
+    the hot thread that wants to know of every container that has ended.
     """
 
     load_rules: Callable[[], ActiveRules]
@@ -309,7 +309,7 @@ class Node:
                 raise
             await self._change_over(rules)
             self._reloads.succeeded()
-            self._options.on_reloaded()
+            await asyncio.to_thread(self._options.on_reloaded)
             message = f"reloaded, {len(rules.enabled)} rules"
             self._log.info("reloaded", rules=len(rules.enabled))
             return message

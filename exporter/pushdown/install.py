@@ -35,7 +35,7 @@ the verifier needs up to 100 ms for each that looks at paths. Until then their e
 _LOADERS = 2
 """Threads that load at a start: the verifier needs no GIL, and what is assembled need not wait."""
 
-_NICENESS = 10
+_NICENESS = 5
 """Of the thread that loads while events are matched: it has time."""
 
 

@@ -238,7 +238,9 @@ def _load(text: str, name: str, values: dict[str, Any]) -> Any:
     filename = f"<lanner rules {next(_numbers)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     exec(compile(text, filename, "exec"), values)
-    function = values[name]
+    # In its own namespace the function would keep itself alive, and the whole ruleset with it,
+    # until the next full garbage collection, which a settled interpreter hardly ever does.
+    function = values.pop(name)
     # Reloads would fill the cache for ever otherwise.
     weakref.finalize(function, linecache.cache.pop, filename, None)
     return function

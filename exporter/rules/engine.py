@@ -5,6 +5,7 @@ Built whole from a ruleset and never changed, so that a reload is one assignment
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from exporter.events.event import Event
 from exporter.events.table import load_event_table
@@ -44,7 +45,7 @@ class Engine:
             self._by_code[code] = function.call
         for code in self._shared:
             if any(code in functions for functions in self.compiled.functions.values()):
-                self._by_code[code] = self._match_by_source
+                self._by_code[code] = partial(_match_by_source, self.compiled)
 
     @property
     def interesting_codes(self) -> frozenset[int]:
@@ -72,12 +73,9 @@ class Engine:
         undecided = self._undecided.get(id(function))
         if undecided is None:
             undecided = self._undecided[id(function)] = Undecided(
-                function.plan, function.rules, function.nodes, self._count_error
+                function.plan, function.rules, function.nodes, partial(_count, self.rule_errors)
             )
         return undecided.candidates(event, self.match(event), match_all=self.ruleset.match_all)
-
-    def _count_error(self, rule: Rule) -> None:
-        self.rule_errors[rule.name] += 1
 
     def checks(self, event: Event) -> list[tuple[Rule, Check]]:
         """The rules that could match this event, each as a function of its own, for measuring.
@@ -97,10 +95,6 @@ class Engine:
         source = event.source if code in self._shared else SYSCALL
         return self.compiled.functions.get(source, {}).get(code)
 
-    def _match_by_source(self, event: Event) -> Sequence[Rule]:
-        function = self._function_of(event)
-        return () if function is None else function.call(event)
-
     def _match_carefully(self, event: Event) -> Sequence[Rule]:
         """Rule by rule, after some check raised."""
         function = self._function_of(event)
@@ -118,3 +112,17 @@ class Engine:
                 if not self.ruleset.match_all:
                     break
         return found
+
+
+# Functions, for an engine that held bound methods of its own would hold itself: after a reload the
+# old one must go at once, and not with the next full garbage collection.
+
+
+def _match_by_source(compiled: CompiledRuleset, event: Event) -> Sequence[Rule]:
+    """For an event that any source may send."""
+    function = compiled.functions.get(event.source, {}).get(event.type.code)
+    return () if function is None else function.call(event)
+
+
+def _count(errors: Counter[str], rule: Rule) -> None:
+    errors[rule.name] += 1

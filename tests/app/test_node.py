@@ -11,7 +11,6 @@ import pytest
 
 from exporter._proto import outputs_pb2, outputs_pb2_grpc
 from exporter.alerts.maker import AlertOptions
-from exporter.app.compose import forget_old_rules
 from exporter.app.rule_files import LoadedRules, load_active
 from exporter.errors import RuleError
 from exporter.rules.loader import RuleOptions
@@ -114,12 +113,11 @@ def test_nothing_of_the_old_rules_is_left_by_a_reload(make_running, tmp_path) ->
         active = load_active(
             [str(path)], RuleOptions(), options, is_base64=False, on_loaded=loaded.append
         )
-        # Its code and the names in it refer to each other; what refers to them lives as long.
         functions = loaded[0].engine.compiled.functions["syscall"]
         matchers.append(weakref.ref(next(iter(functions.values())).call))
         return active
 
-    running = make_running(on_reloaded=forget_old_rules)
+    running = make_running()
     running.load_rules = load
     running.start()
     gc.disable()
