@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from exporter.app.memory import share_arenas
 from exporter.app.privileges import drop_privileges
 from exporter.config.schema import Config
 from exporter.events.host import Host
@@ -61,6 +62,7 @@ def run_node(config: Config) -> int:
     """Run until stopped; the exit status. Raises LannerError when the start fails."""
     # Until the loop takes over the signal: there is nothing to drain yet, so stopping is success.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    share_arenas()
     probe = None
     if config.probe.enabled:
         probe = OpeningProbe(Host(num_cpus=os.cpu_count() or 1), probe_options(config))

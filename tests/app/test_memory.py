@@ -1,4 +1,9 @@
-"""Only code that is the same as in its file is given back."""
+"""Only code that is as in its file is given back; threads share what they allocate from."""
+
+import subprocess
+import sys
+
+import pytest
 
 from exporter.app.memory import clean_code, give_back_memory
 
@@ -39,3 +44,40 @@ def test_giving_back_breaks_nothing():
     give_back_memory()
 
     assert sum(range(1000)) == 499_500
+
+
+_ARENAS = """
+import ctypes, threading
+from exporter.app.memory import share_arenas
+if {shared}:
+    share_arenas()
+barrier = threading.Barrier(6)
+def work():
+    barrier.wait()
+    kept = [bytes(5000) for _ in range(100)]
+    barrier.wait()
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.parametrize(("shared", "most"), [(True, 2), (False, 64)])
+def test_threads_share_arenas(shared, most):
+    """Six threads allocate from two arenas; from more when they are not told to."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ARENAS.format(shared=shared)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    arenas = done.stdout.count("<heap nr=")
+    assert arenas <= most
+    assert shared or arenas > 2
