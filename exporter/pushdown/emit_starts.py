@@ -122,9 +122,13 @@ def branch_by_start(
             branch(left)
             continue
         targets: list[tuple[int, Label]] = []
+        known: dict[tuple[Starts, Starts], Label] = {}
         for first, met, longer in split(possible, offset):
-            further = left_of(left, text, met, longer)
-            target = goal(further, offset + WORD, longer & starts_of(further, text))
+            target = known.get((met, longer))
+            if target is None:
+                further = left_of(left, text, met, longer)
+                target = goal(further, offset + WORD, longer & starts_of(further, text))
+                known[met, longer] = target
             if not targets or targets[-1][1] is not target:
                 targets.append((first, target))
         code.load(Size.U64, R1, R7, TEXT_AT[text] + offset)

@@ -271,25 +271,29 @@ def literals_of(predicate: Predicate) -> Iterator[Literal]:
 
 def replaced(predicate: Predicate, rest: Callable[[Literal], Predicate]) -> Predicate:
     """The predicate with its literals replaced; constants are taken out, no more."""
-    match predicate:
-        case Literal():
-            return rest(predicate)
-        case All(parts):
-            return _combined(All, FALSE, TRUE, (replaced(part, rest) for part in parts))
-        case Any(parts):
-            return _combined(Any, TRUE, FALSE, (replaced(part, rest) for part in parts))
-        case _:
-            return predicate
+    if isinstance(predicate, Literal):
+        return rest(predicate)
+    if isinstance(predicate, Constant):
+        return predicate
+    kind = type(predicate)
+    decides, adds_nothing = (FALSE, TRUE) if kind is All else (TRUE, FALSE)
+    left: list[Predicate] = []
+    is_same = True
+    for part in predicate.parts:
+        to = replaced(part, rest)
+        if to is decides:
+            return decides
+        is_same = is_same and to is part
+        left.append(to)
+    return predicate if is_same else _combined(kind, adds_nothing, left)
 
 
 def _combined(
-    kind: type[All | Any], decides: Predicate, adds_nothing: Predicate, parts: Iterable[Predicate]
+    kind: type[All | Any], adds_nothing: Predicate, parts: Iterable[Predicate]
 ) -> Predicate:
     kept: dict[Predicate, None] = {}
     for part in parts:
-        if part == decides:
-            return decides
-        if part != adds_nothing:
+        if part is not adds_nothing:
             kept.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
     if not kept:
         return adds_nothing
