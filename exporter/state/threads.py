@@ -165,6 +165,7 @@ class ThreadTable:
         self._orphan(thread)
         # Children keep the number as their ptid: it is the truth until somebody says otherwise.
         self._children.pop(tid, None)
+        thread.children = 0
         group = self.groups.get(pid)
         if group is not None:
             group.members.pop(tid, None)

@@ -415,6 +415,18 @@ def test_an_exec_of_another_thread_keeps_the_leader(captured):
     assert set(captured.state.host.threads) == {10, 11}
 
 
+def test_an_exec_of_another_process_number_begins_without_children(captured):
+    """What is counted as its children is what has it for a parent."""
+    captured.execve(10)
+    captured("clone", 10, res=11, exe=b"sh", args=[], comm=b"sh", flags=0)
+    assert captured.thread(10).children == 1
+
+    captured.execve(10, pid=12)
+
+    assert captured.thread(10).pid == 12
+    assert captured.thread(10).children == len(captured.state.tables.threads.children_of(10)) == 0
+
+
 def test_children_of_a_lost_process_find_another_parent(captured):
     """A tid that is given again: the children of the process that had it before are orphans."""
     captured.execve(10)
