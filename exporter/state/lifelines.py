@@ -149,7 +149,12 @@ class Lifelines:
             tables.threads.add(child)
         else:
             tables.threads.add_process(child, parent)
-        if parent.container_id or mntns != parent.mntns or cgroups != parent.cgroups:
+        if (
+            parent.container_id
+            or mntns != parent.mntns
+            or cgroup_id != parent.cgroup_id
+            or cgroups != parent.cgroups
+        ):
             tables.set_container(child)
             tables.users.ensure(child, ts_ns)
         if is_thread and ptid not in threads:
