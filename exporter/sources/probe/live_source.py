@@ -44,6 +44,8 @@ class ProbeSource:
         self._decoder = Decoder(host)
         self._only_state = RECORD_STATE_ONLY if has_state_records else 0
         self._state_records = 0
+        self._is_patient = False
+        """Whether the last records were all for the state, which can wait."""
         self._clock = Clock()
         self._wake_fd = -1
         self._waiter: select.poll | None = None
@@ -67,9 +69,9 @@ class ProbeSource:
         """Events that are there, or the first to come before time.monotonic_ns() == deadline_ns."""
         wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
         if self._wake_fd < 0:
-            return self._decode(self.probe.poll(wait_ms))
+            return self._decode(self.probe.poll(wait_ms, is_patient=self._is_patient))
         # A short wait rather than none, so that records may gather while they come in crowds.
-        records = self.probe.poll(min(wait_ms, 1))
+        records = self.probe.poll(min(wait_ms, 1), is_patient=self._is_patient)
         if not records and wait_ms:
             self._wait(wait_ms)
             records = self.probe.poll(0)
@@ -97,6 +99,7 @@ class ProbeSource:
         decode, peek, only_state = self._decoder.decode, PEEK.unpack_from, self._only_state
         late = self._decode_late
         found: list[Incoming] = []
+        before = self._state_records
         for data in records:
             try:
                 ts_ns, code, flags = peek(data)
@@ -108,6 +111,7 @@ class ProbeSource:
             except (DecodeError, struct.error):
                 if not self.self_test.hears(data):
                     self.decode_errors += 1
+        self._is_patient = self._state_records - before == len(records) > 0
         return found
 
     def _decode_late(self, record: StateRecord) -> Event | None:

@@ -445,9 +445,12 @@ class Probe:
             raise ProbeError("the probe is not open", code="E_CLOSED")
         return self._ring
 
-    def poll(self, timeout_ms: int) -> list[bytes]:
-        """Records that wait, in the order of submission; waits for the first at most so long."""
-        return self._open_ring().take(timeout_ms)
+    def poll(self, timeout_ms: int, *, is_patient: bool = False) -> list[bytes]:
+        """Records that wait, in the order of submission; waits for the first at most so long.
+
+        is_patient: crowds of them may gather for longer (ring.py).
+        """
+        return self._open_ring().take(timeout_ms, is_patient=is_patient)
 
     def drain(self) -> list[bytes]:
         """Everything that is still in the ring, without waiting."""

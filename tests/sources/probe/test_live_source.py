@@ -37,6 +37,16 @@ def test_state_records_are_for_who_asked():
         assert (source.delivered, source.decode_errors) == (3, 1)
 
 
+def test_only_crowds_without_events_may_wait():
+    """One record for the rules, or none at all, and the next are taken soon."""
+    source = ProbeSource(Host(), has_state_records=True)
+    quiet, event = chdir(RECORD_STATE_ONLY), chdir(0)
+    for records, can_wait in (([quiet] * 3, True), ([quiet, event], False), ([], False)):
+        source._decode(records)
+
+        assert source._is_patient == can_wait
+
+
 def test_a_state_record_can_still_become_its_event():
     """At the same time, hidden from rules; bytes that are no record become a counted error."""
     source = ProbeSource(Host(), has_state_records=True)
