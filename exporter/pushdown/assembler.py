@@ -69,6 +69,16 @@ class Jump(IntEnum):
     SLE = 0xD0
 
 
+_OPPOSITES: dict[int, int] = {
+    one: other
+    for pair in (
+        (Jump.EQ, Jump.NE), (Jump.GT, Jump.LE), (Jump.GE, Jump.LT),
+        (Jump.SGT, Jump.SLE), (Jump.SGE, Jump.SLT),
+    )
+    for one, other in (pair, pair[::-1])
+}  # fmt: skip
+
+
 class Helper(IntEnum):
     """Functions of the kernel that filters call."""
 
@@ -100,6 +110,7 @@ class Assembler:
     def __init__(self) -> None:
         self._code: list[tuple[int, int, int, int]] = []
         self._jumps: list[tuple[int, Label]] = []
+        self._last_place = -1
 
     def __len__(self) -> int:
         """Instructions so far; 64-bit constants count twice."""
@@ -111,7 +122,35 @@ class Assembler:
     def place(self, label: Label) -> None:
         """Let the label stand for the next instruction."""
         assert label.at is None, "a label has one place"
-        label.at = len(self._code)
+        if self._last_place != len(self._code):
+            # No other label stands here, which would have to move as well.
+            while self._drop_jump_over_nothing(label) or self._turn_around(label):
+                pass
+        label.at = self._last_place = len(self._code)
+
+    def _drop_jump_over_nothing(self, label: Label) -> bool:
+        """Take back a jump to what would follow it."""
+        last = len(self._code) - 1
+        if not self._jumps or self._jumps[-1] != (last, label):
+            return False
+        self._jumps.pop()
+        self._code.pop()
+        return True
+
+    def _turn_around(self, label: Label) -> bool:
+        """Make "if a go to the label, go to b" before the label "if not a go to b"."""
+        last = len(self._code) - 1
+        if len(self._jumps) < 2 or self._last_place == last:
+            return False
+        (first, over), (second, target) = self._jumps[-2:]
+        opposite = _OPPOSITES.get(self._code[last - 1][0] & 0xF0)
+        is_pair = (first, second) == (last - 1, last) and over is label
+        if not is_pair or opposite is None or self._code[last][0] != 0x05:
+            return False
+        opcode, *rest = self._code[first]
+        self._code[first:] = [(opcode & 0x0F | opposite, rest[0], rest[1], rest[2])]
+        self._jumps[-2:] = [(first, target)]
+        return True
 
     def load(self, size: Size, dst: Reg, src: Reg, offset: int = 0) -> None:
         """Dst = *(src + offset), extended with zeros."""

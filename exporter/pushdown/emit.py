@@ -242,13 +242,13 @@ class _Emitter:
             case Literal(atom, is_positive):
                 self._test(atom, *((yes, no) if is_positive else (no, yes)))
             case All(parts):
-                for part in sorted(parts, key=weight_of):
+                for part in sorted(parts, key=_first_in_all):
                     following = Label()
                     self._branch(part, following, no)
                     self.code.place(following)
                 self.code.jump(yes)
             case Any(parts):
-                for part in sorted(parts, key=weight_of):
+                for part in sorted(parts, key=_first_in_any):
                     following = Label()
                     self._branch(part, yes, following)
                     self.code.place(following)
@@ -299,6 +299,15 @@ class _Emitter:
         else:
             self.code.constant(R2, value)
             self.code.jump(hit, op, R1, R2)
+
+
+def _first_in_all(part: Predicate) -> tuple[bool, int]:
+    """What decides most often comes first: there what seldom holds, and then what is cheap."""
+    return is_likely(part), weight_of(part)
+
+
+def _first_in_any(part: Predicate) -> tuple[bool, int]:
+    return not is_likely(part), weight_of(part)
 
 
 def _runs(values: Iterable[int]) -> list[tuple[int, int]]:

@@ -149,6 +149,8 @@ class Facts:
                 if fact.is_signed:
                     code.alu(Alu.LSH, R1, 32)
                     code.alu(Alu.ARSH, R1, 32)
+                elif fact.mask < 1 << 31:
+                    code.alu(Alu.AND, R1, fact.mask)
                 elif fact.mask != 0xFFFFFFFF:
                     code.constant(R2, fact.mask)
                     code.alu(Alu.AND, R1, R2)

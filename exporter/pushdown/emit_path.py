@@ -7,7 +7,7 @@ bound, and never into the next byte.
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.ir import PATH_BYTES, Text
-from exporter.pushdown.memory import LAST_AT, LENGTH_AT, TEXT_AT, Slot
+from exporter.pushdown.memory import LAST_AT, LENGTH_AT, TEXT_AT
 
 _WORD = 8
 _MASK = PATH_BYTES - 1
@@ -17,17 +17,16 @@ _DOTS = 0x2E2E2E2E2E2E2E2E
 _NOT_LOWEST = 0xFEFEFEFEFEFEFEFE
 _LOWEST = 0x0101010101010101
 _HIGHEST = 0x8080808080808080
+_SLASH_DOT = int.from_bytes(b"/.", "little")
 _TO_BLANK = 0x6060606060606060
 """What carries from a blank on."""
 _PLACES = 0x0001020304050607
 """1 << 8 * n times this has n in its highest byte."""
 
-NEVER_IN_PASSED = (b"..", b"./", b"/.", b"//")
+NEVER_IN_PASSED = (b"..", b"./", b"//")
 """What a path does not hold that one look was enough for."""
 
-R0, R1, R2, R3, R4, R5, R7, R10 = (
-    Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7, Reg.R10,
-)  # fmt: skip
+R0, R1, R2, R3, R4, R5, R7 = Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7
 
 
 def read_path(
@@ -70,7 +69,8 @@ def read_path(
 def _scan(code: Assembler, text: Text, passed: Label, unknown: Label) -> None:
     """Look for `//`, `/./`, `/..`, a slash or `/.` at the end, and control characters.
 
-    The last word is the last eight bytes, so that it never holds the end.
+    One look is enough for what holds none of NEVER_IN_PASSED and does not end with `/.`. The last
+    word is the last eight bytes, so that it never holds the end.
     """
     at = TEXT_AT[text]
     loop, last, careful = Label(), Label(), Label()
@@ -80,6 +80,8 @@ def _scan(code: Assembler, text: Text, passed: Label, unknown: Label) -> None:
     code.alu(Alu.ADD, R3, R0)
     code.load(Size.U8, R1, R3, at - 1)
     code.jump(unknown, Jump.EQ, R1, ord("/"))
+    code.load(Size.U16, R1, R3, at - 2)
+    code.jump(careful, Jump.EQ, R1, _SLASH_DOT)
     code.constant(R5, 0)
     code.place(loop)
     code.load(Size.U64, R4, R7, LENGTH_AT[text])
@@ -110,13 +112,16 @@ def _pass_word(code: Assembler, at: int, careful: Label) -> None:
     code.load(Size.U64, R1, R3, at)
     code.load(Size.U64, R2, R3, at + 1)
     _find_controls(code)
-    # "." and "/" differ in the lowest bit alone.
+    # Zero where both bytes are dots or slashes, which differ in the lowest bit, but for "/.".
     code.constant(R4, _DOTS)
     code.alu(Alu.XOR, R1, R4)
     code.alu(Alu.XOR, R2, R4)
-    code.alu(Alu.OR, R1, R2)
+    code.move(R3, R2)
+    code.alu(Alu.XOR, R3, -1)
+    code.alu(Alu.AND, R1, R3)
     code.constant(R4, _NOT_LOWEST)
-    code.alu(Alu.AND, R1, R4)
+    code.alu(Alu.AND, R2, R4)
+    code.alu(Alu.OR, R1, R2)
     code.move(R2, R1)
     code.alu(Alu.XOR, R2, -1)
     code.constant(R4, _LOWEST)
@@ -168,58 +173,72 @@ def _xor(code: Assembler, word: Reg, spare: Reg, value: int) -> None:
 def _look_closely(code: Assembler, text: Text, unknown: Label) -> None:
     """Tell exactly whether the path is plain. Behind its end there are zeros."""
     at = TEXT_AT[text]
-    loop, following, no_dot, done = Label(), Label(), Label(), Label()
+    single, loop, done = Label(), Label(), Label()
+    code.load(Size.U64, R3, R7, LENGTH_AT[text])
+    code.alu(Alu.AND, R3, _MASK)
+    code.jump(single, Jump.LT, R3, 2)
+    code.alu(Alu.ADD, R3, R7)
+    code.load(Size.U16, R1, R3, at - 2)
+    code.jump(unknown, Jump.EQ, R1, _SLASH_DOT)
+    code.place(single)
     code.constant(R5, 0)
     code.place(loop)
     code.move(R3, R7)
     code.alu(Alu.ADD, R3, R5)
     code.load(Size.U64, R1, R3, at)
     _find_controls(code)
-    _zero_bytes(code, R2, R1, R4)
-    code.alu(Alu.XOR, R2, -1)
+    # The text's end is none: only bytes that are not zero count.
+    code.move(R2, R1)
+    code.constant(R4, _LOW)
+    code.alu(Alu.AND, R2, R4)
+    code.alu(Alu.ADD, R2, R4)
+    code.alu(Alu.OR, R2, R1)
     code.alu(Alu.AND, R0, R2)
     code.constant(R4, _HIGHEST)
     code.alu(Alu.AND, R0, R4)
     code.jump(unknown, Jump.NE, R0, 0)
-    _xor(code, R1, R4, _SLASHES)
-    _zero_bytes(code, R2, R1, R4)
-    code.jump(following, Jump.EQ, R2, 0)
-    code.store(Size.U64, R10, Slot.SLASHES, R2)
+    # Zero where "//" begins.
     code.move(R3, R7)
     code.alu(Alu.ADD, R3, R5)
-    # The byte behind each slash: the end or a slash is odd, a dot may be.
-    code.load(Size.U64, R1, R3, at + 1)
-    _zero_bytes(code, R0, R1, R4)
-    _xor(code, R1, R4, _SLASHES)
-    _zero_bytes(code, R2, R1, R4)
+    code.load(Size.U64, R2, R3, at + 1)
+    code.constant(R4, _SLASHES)
+    code.alu(Alu.XOR, R1, R4)
+    code.alu(Alu.XOR, R2, R4)
+    code.move(R0, R1)
     code.alu(Alu.OR, R0, R2)
-    code.constant(R4, _NOT_LOWEST)
-    code.alu(Alu.AND, R1, R4)
-    _zero_bytes(code, R2, R1, R4)
-    code.jump(no_dot, Jump.EQ, R2, 0)
-    code.store(Size.U64, R10, Slot.SPILL, R0)
-    code.store(Size.U64, R10, Slot.SPILL2, R2)
-    code.load(Size.U64, R1, R3, at + 2)
-    _zero_bytes(code, R0, R1, R4)
-    _xor(code, R1, R4, _SLASHES)
-    code.constant(R4, _NOT_LOWEST)
-    code.alu(Alu.AND, R1, R4)
-    _zero_bytes(code, R2, R1, R4)
-    code.alu(Alu.OR, R0, R2)
-    code.load(Size.U64, R2, R10, Slot.SPILL2)
-    code.alu(Alu.AND, R0, R2)
-    code.load(Size.U64, R2, R10, Slot.SPILL)
-    code.alu(Alu.OR, R0, R2)
-    code.place(no_dot)
-    code.load(Size.U64, R2, R10, Slot.SLASHES)
-    code.alu(Alu.AND, R0, R2)
+    _mark_zero_bytes(code, R0)
     code.jump(unknown, Jump.NE, R0, 0)
-    code.place(following)
+    # Zero where "/.." or "/./" begins.
+    code.load(Size.U64, R2, R3, at + 1)
+    code.constant(R4, _DOTS)
+    code.alu(Alu.XOR, R2, R4)
+    code.alu(Alu.OR, R1, R2)
+    code.load(Size.U64, R2, R3, at + 2)
+    code.alu(Alu.XOR, R2, R4)
+    code.constant(R4, _NOT_LOWEST)
+    code.alu(Alu.AND, R2, R4)
+    code.alu(Alu.OR, R1, R2)
+    _mark_zero_bytes(code, R1)
+    code.jump(unknown, Jump.NE, R1, 0)
     code.alu(Alu.ADD, R5, _WORD)
     code.jump(done, Jump.GT, R5, PATH_BYTES - _WORD)
     code.load(Size.U64, R2, R7, LENGTH_AT[text])
     code.jump(loop, Jump.LT, R5, R2)
     code.place(done)
+
+
+def _mark_zero_bytes(code: Assembler, word: Reg) -> None:
+    """Make the word zero unless some byte of it is. Uses R2 and R4.
+
+    That some byte is zero is told exactly by the borrow of a subtraction, only not which.
+    """
+    code.move(R2, word)
+    code.alu(Alu.XOR, R2, -1)
+    code.constant(R4, _LOWEST)
+    code.alu(Alu.SUB, word, R4)
+    code.alu(Alu.AND, word, R2)
+    code.constant(R4, _HIGHEST)
+    code.alu(Alu.AND, word, R4)
 
 
 def find_last_slash(code: Assembler, text: Text) -> None:

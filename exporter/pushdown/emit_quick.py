@@ -6,13 +6,15 @@ what is left may hold, the event goes on to the exact predicate.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
+from operator import itemgetter
 
 from exporter.pushdown.assembler import Assembler, Jump, Label, Reg
 from exporter.pushdown.emit_facts import Facts
 from exporter.pushdown.emit_path import NEVER_IN_PASSED, find_last_slash
-from exporter.pushdown.emit_starts import branch_by_start
+from exporter.pushdown.emit_starts import branch_by_start, left_of
 from exporter.pushdown.emit_text import compare_text, end_may_be_in
 from exporter.pushdown.ir import (
     FALSE,
@@ -29,8 +31,7 @@ from exporter.pushdown.ir import (
 )
 from exporter.pushdown.simplify import literals_of, replaced
 
-_TRIED = frozenset({Match.NAME, Match.SUFFIX, Match.CONTAINS})
-"""Comparisons that an ordinary path fails."""
+_SOUGHT_BYTES = 4
 
 R1 = Reg.R1
 
@@ -52,34 +53,39 @@ class Quick:
 
     def decide(self, predicate: Predicate) -> None:
         """Go to `maybe` or `no`. The path is in memory and was passed by `read_path`."""
-        bound = replaced(predicate, _passed)
-        fact = _most_asked(bound)
-        if fact is not None:
-            other = Label()
+        bound = ordinary = replaced(predicate, _passed)
+        other = Label()
+        for fact in _asked_most(bound):
             self._facts.load(fact)
             self._code.jump(other, Jump.NE, R1, 0)
-            self._try(replaced(bound, partial(_where_zero, fact)))
+            ordinary = replaced(ordinary, partial(_where_zero, fact))
+        if other.is_used:
+            self._try(ordinary)
             self._code.place(other)
         self._try(bound)
 
     def _try(self, predicate: Predicate) -> None:
         """Rule out what no ordinary path has; then by its start."""
         code = self._code
-        asked = {match: _values(predicate, match) for match in Match}
-        if asked[Match.DIRECTORY]:
+        if _values(predicate, Match.DIRECTORY):
             find_last_slash(code, Text.PATH)
-        # A last component is an end that begins with a slash.
-        ends = asked[Match.SUFFIX] | {b"/" + value for value in asked[Match.NAME]}
-        if ends:
+        names, ends = _values(predicate, Match.NAME), _values(predicate, Match.SUFFIX)
+        if names or ends:
             missed = Label()
-            end_may_be_in(code, Text.PATH, ends, self._maybe, missed)
+            # A last component is an end that begins with a slash.
+            sought = ends | {b"/" + name for name in names}
+            end_may_be_in(code, Text.PATH, sought, self._maybe, missed)
             code.place(missed)
-        if asked[Match.CONTAINS]:
+        left = replaced(predicate, partial(_missed, {Match.NAME: names, Match.SUFFIX: ends}))
+        # What is looked for however a path begins is looked for once, all else where it matters.
+        bare = left_of(left, Text.PATH, frozenset(), frozenset())
+        parts = _values(bare, Match.CONTAINS)
+        if parts:
             missed = Label()
-            atom = TextIs(Text.PATH, Match.CONTAINS, asked[Match.CONTAINS])
+            atom = TextIs(Text.PATH, Match.CONTAINS, parts)
             compare_text(code, atom, self._maybe, missed)
             code.place(missed)
-        left = replaced(predicate, _missed)
+            left = replaced(left, partial(_missed, {Match.CONTAINS: parts}))
         branch_by_start(
             code,
             left,
@@ -98,18 +104,24 @@ def _passed(literal: Literal) -> Predicate:
     if not isinstance(atom, TextIs) or atom.fact is not Text.PATH:
         return literal
     if atom.match is Match.CONTAINS:
-        values = frozenset(
+        values = {
             value for value in atom.values if not any(odd in value for odd in NEVER_IN_PASSED)
-        )
+        }
         if not values:
             return FALSE if literal.is_positive else TRUE
-        return Literal(TextIs(atom.fact, atom.match, values), literal.is_positive)
+        sought = _begun(values) if literal.is_positive else frozenset(values)
+        return Literal(TextIs(atom.fact, atom.match, sought), literal.is_positive)
     if atom.match is Match.DIRECTORY and b"/" not in atom.values:
         if not literal.is_positive:
             return TRUE
         starts = frozenset(value + b"/" for value in atom.values)
         return Literal(TextIs(atom.fact, Match.PREFIX, starts))
     return literal
+
+
+def _begun(values: Iterable[bytes]) -> frozenset[bytes]:
+    """The first bytes of values, which say enough of what nearly no path holds."""
+    return frozenset(value[:_SOUGHT_BYTES] for value in values)
 
 
 def _values(predicate: Predicate, match: Match) -> frozenset[bytes]:
@@ -124,23 +136,27 @@ def _values(predicate: Predicate, match: Match) -> frozenset[bytes]:
     )
 
 
-def _missed(literal: Literal) -> Predicate:
-    """The literal on a path that has no end and holds nothing that is asked for."""
+def _missed(values: Mapping[Match, AbstractSet[bytes]], literal: Literal) -> Predicate:
+    """What is left of a literal on a path that compares with none of the values."""
     atom = literal.atom
-    if isinstance(atom, TextIs) and atom.fact is Text.PATH and atom.match in _TRIED:
+    if not isinstance(atom, TextIs) or atom.fact is not Text.PATH or atom.match not in values:
+        return literal
+    left = atom.values - values[atom.match]
+    if not left:
         return FALSE if literal.is_positive else TRUE
-    return literal
+    return Literal(TextIs(atom.fact, atom.match, left), literal.is_positive)
 
 
-def _most_asked(predicate: Predicate) -> Fact | None:
-    """The argument that most literals ask for: flags, which are 0 in most calls."""
+def _asked_most(predicate: Predicate) -> list[Fact]:
+    """Numbers that are 0 in most calls: flags, if many literals ask for them; a relative path."""
     counts = Counter(
         literal.atom.fact
         for literal in literals_of(predicate)
-        if isinstance(literal.atom, InSet) and literal.atom.fact.kind is Kind.ARG
+        if isinstance(literal.atom, InSet) and literal.atom.fact.kind in {Kind.ARG, Kind.RELATIVE}
     )
-    fact, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
-    return fact if count > 1 else None
+    flags = [(count, fact) for fact, count in counts.items() if fact.kind is Kind.ARG and count > 1]
+    found = [max(flags, key=itemgetter(0))[1]] if flags else []
+    return [*found, *(fact for fact in counts if fact.kind is Kind.RELATIVE)]
 
 
 def _where_zero(fact: Fact, literal: Literal) -> Predicate:

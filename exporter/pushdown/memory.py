@@ -73,9 +73,6 @@ class Slot(IntEnum):
 
     KEY = -8
     READ = -16
-    SPILL = -24
-    SPILL2 = -32
-    SLASHES = -96
     FAMILY = -40
     LOCAL_ADDRESS = -48
     LOCAL_PORT = -56
