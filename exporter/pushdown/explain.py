@@ -130,7 +130,7 @@ def _wrapped(part: Predicate, call: CallLayout) -> str:
 def _atom(atom: Atom, call: CallLayout) -> str:
     """An atom with the names of parameters for the numbers of arguments."""
     fact = atom.fact
-    if isinstance(fact, Fact) and fact.kind is Kind.HOST:
+    if isinstance(fact, Fact) and fact.kind in {Kind.HOST, Kind.RELATIVE}:
         return str(fact)
     if not isinstance(fact, Fact) or fact.kind is not Kind.ARG:
         return str(atom)

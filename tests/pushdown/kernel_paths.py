@@ -28,6 +28,12 @@ class Memory(Protocol):
         """Put bytes into memory."""
 
 
+def levels(path: bytes) -> int:
+    """Names and mounts between a directory and the root."""
+    names = len([name for name in path.split(b"/") if name])
+    return names + (names + 1) // 2
+
+
 class Paths:
     """One tree of files. Every second directory below the root is one where something is mounted.
 
@@ -36,7 +42,6 @@ class Paths:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._count = 0
         root = self._dentry(0, b"/")
         self._tops = (root, self._mount(0, 0, root))
 
@@ -65,14 +70,11 @@ class Paths:
     def write_path(self, address: int, path: bytes) -> None:
         """Put the struct path of a directory there."""
         dentry, mount = self._tops
-        for name in path.split(b"/"):
-            if not name:
-                continue
+        for depth, name in enumerate(name for name in path.split(b"/") if name):
             dentry = self._dentry(dentry, name)
-            self._count += 1
-            if self._count % 2:
+            if depth % 2 == 0:
                 root = self._dentry(0, b"/")
-                if self._count % 4 == 1:
+                if depth % 4 == 2:
                     root = self._dentry(root, b"unseen")
                 mount = self._mount(mount, dentry, root)
                 dentry = root
