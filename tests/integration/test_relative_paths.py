@@ -19,7 +19,6 @@ CALLS = 6000
 OPENS = "open, openat, openat2, creat"
 PATH_FIELDS = {
     "fd.name": OPENS,
-    "fd.nameraw": OPENS,
     "fd.directory": OPENS,
     "fd.filename": OPENS,
     "evt.abspath": "openat, mkdirat, unlinkat",
@@ -31,16 +30,17 @@ PATH_FIELDS = {
     "evt.arg.linkpath": "symlink, symlinkat",
     "evt.arg.filename": "chmod, fchmodat",
 }
+LAST = "/no/such/directory"
+"""Not there: its removal tells that the filters of rare calls are in place."""
 OUTPUT = (
     "%evt.type %evt.rawres %fd.name %fd.nameraw %evt.arg.name %evt.arg.path %evt.arg.oldpath"
     " %evt.arg.newpath %evt.arg.target %evt.arg.linkpath %evt.arg.filename"
 )
 
 
-def random_check(choice, top):
+def random_check(choice, top, field):
     """One comparison of a path field, with values near what the script does."""
-    field = choice(list(PATH_FIELDS))
-    op = choice(("=", "startswith", "endswith", "contains", "in", "pmatch", "glob", "!="))
+    op = choice(("=", "startswith", "endswith", "contains", "in", "pmatch", "glob"))
     names = ("a", "b", "c", "etc", "shadow", "dd", ".ssh", "id_rsa", "n" * 40, "x")
     parts = [choice(names) for _ in range(3)]
     top = choice((top, "", ""))
@@ -48,33 +48,47 @@ def random_check(choice, top):
         f"{top}/{parts[0]}", f"{top}/{parts[0]}/{parts[1]}", f"{top}/{'/'.join(parts)}", parts[0],
         f"{parts[0]}/{parts[1]}", f"/{parts[0]}", f"{top}/jail/{parts[0]}", f"../{parts[0]}",
     ]  # fmt: skip
-    value = choice(values)
+    value = choice(values[1:3] + values[4:] if op in {"contains", "startswith"} else values)
     if op == "glob":
         value = choice((f"{top}/*/{parts[0]}", f"*/{parts[0]}/*", f"{top}/{parts[0]}*"))
     listed = [json.dumps(choice(values)) for _ in range(3)]
     text = f"({', '.join(listed)})" if op in {"in", "pmatch"} else json.dumps(value)
-    return f"{field} {op} {text}", PATH_FIELDS[field]
+    return f"{field} {op} {text}"
 
 
-def random_rules(seed, top, count=40):
-    """A rules file of conditions on paths, most of them narrow."""
+def rule(name, condition):
+    """A rule as a mapping."""
+    return {
+        "rule": name,
+        "desc": "random",
+        "condition": condition,
+        "output": OUTPUT,
+        "priority": "NOTICE",
+    }
+
+
+def random_rules(seed, top, count=24):
+    """A rules file of conditions on paths, each of which few events meet."""
     choose = random.Random(seed)
-    rules = []
+    rules = [rule("last filter", f"evt.type = rmdir and evt.arg.path = {LAST}")]
     for number in range(count):
-        check, types = random_check(choose.choice, top)
-        others = [random_check(choose.choice, top)[0] for _ in range(choose.randrange(3))]
-        parts = [choose.choice(("", "not ")) + other for other in others]
-        word = choose.choice((" and ", " or "))
-        where = f"({word.join([check, *parts])})"
+        field = choose.choice(list(PATH_FIELDS))
+        where = random_check(choose.choice, top, field)
+        for _ in range(choose.randrange(3)):
+            word = choose.choice((" and not ", " and ", " or "))
+            where = f"({where}{word}{random_check(choose.choice, top, field)})"
         narrow = choose.choice(("evt.rawres >= 0", "evt.rawres < 0", "evt.num > 0"))
-        rules.append({
-            "rule": f"rule {number}",
-            "desc": "random",
-            "condition": f"evt.type in ({types}) and {where} and {narrow}",
-            "output": OUTPUT,
-            "priority": "NOTICE",
-        })  # fmt: skip
+        if field == "fd.name" and choose.random() < 0.5:
+            where += f" and fd.nameraw contains {choose.choice(('../', 'a', './'))}"
+        condition = f"evt.type in ({PATH_FIELDS[field]}) and {where} and {narrow}"
+        rules.append(rule(f"rule {number}", condition))
     return json.dumps(rules)
+
+
+def has_all_filters(lanner, stage):
+    """Whether the filters that come last decide."""
+    stage.run("rmdir", LAST + "-")
+    return lanner.total(EVENTS, default=0, type="rmdir", stage="filtered") > 0
 
 
 def compare(stage, start_lanner, tmp_path, seed, calls=CALLS):
@@ -91,6 +105,7 @@ def compare(stage, start_lanner, tmp_path, seed, calls=CALLS):
     ]
     for lanner in instances:
         lanner.wait_ready()
+    wait_until(lambda: has_all_filters(instances[0], stage), 60, "all filters")
     answer = stage.run("python3", "-I", str(SCRIPT), str(seed), str(work), str(calls))
     assert answer["returncode"] == 0, answer["output"]
     for lanner in instances:
@@ -108,8 +123,8 @@ def test_random_paths_raise_the_same_alerts(seed, stage, start_lanner, tmp_path)
     (filtered, everything), instances = compare(stage, start_lanner, tmp_path, seed)
     assert filtered == everything
     assert len(everything) > 100
-    sent = [lanner.total(EVENTS, stage="submitted") for lanner in instances]
-    assert sent[0] < sent[1]
+    sent, seen = (instances[0].total(EVENTS, stage=stage) for stage in ("submitted", "seen"))
+    assert sent < 0.9 * seen
 
 
 def test_what_cannot_match_stays_in_the_kernel(stage, start_lanner, tmp_path):

@@ -17,8 +17,8 @@ CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 4096, 16384, 1 <
 NOBODY = 65534
 NAMES = (
     b"etc", b"shadow", b"a", b"b", b"c", b"dd", b".ssh", b"..x", b"...", b"id_rsa", b"sp ace",
-    b"\xc3\xa9t\xc3\xa9", b"\x80\xff", b"tab\there", b"\x01", b"\x7f", b"n" * 40, b"m" * 200,
-    b"w" * 24, b"v" * 25, b"seven77", b"eight888",
+    b"\xc3\xa9t\xc3\xa9", b"\x80\xff", b"n" * 40, b"w" * 24, b"v" * 25, b"seven77", b"eight888",
+    b"m" * 200, b"tab\there", b"\x01", b"\x7f",
 )  # fmt: skip
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -41,7 +41,7 @@ class Walker:
 
     def name(self):
         """A name, mostly a short one."""
-        return self.random.choice(NAMES[: self.random.choice((6, len(NAMES)))])
+        return self.random.choice(NAMES[: self.random.choice((6,) * 9 + (12, len(NAMES)))])
 
     def path(self):
         """A relative path, mostly plain, at times odd or absolute."""
@@ -117,7 +117,7 @@ class Walker:
     def move(self):
         """Go somewhere else: deeper, up, to a descriptor, or a directory that is gone then."""
         kind, name = self.random.randrange(8), self.name()
-        if kind == 0:
+        if kind == 0 or self.random.random() < 0.1:
             os.fchdir(self.home)
         elif kind == 1 and self.fds:
             os.fchdir(self.random.choice(self.fds))
