@@ -245,11 +245,13 @@ class Docker:
         with contextlib.suppress(ValueError):
             return json.loads(text)
 
-    def run(self, *command: str, name: str, labels: dict[str, str]) -> str:
-        """Start a container; its full id."""
+    def run(self, *command: str, name: str, labels: dict[str, str], is_kept: bool = True) -> str:
+        """Start a container; its full id. is_kept: whether it is there when it has ended."""
         config = {
             "Image": IMAGE, "Cmd": list(command), "Labels": labels,
-            "HostConfig": {"NetworkMode": "none", "Binds": ["/tmp:/data:ro"]},
+            "HostConfig": {
+                "NetworkMode": "none", "Binds": ["/tmp:/data:ro"], "AutoRemove": not is_kept,
+            },
         }  # fmt: skip
         made = self.request("POST", f"/containers/create?name={name}", json.dumps(config).encode())
         self._made.append(made["Id"])

@@ -147,6 +147,8 @@ def test_docker(watch, base, containerd):
         wait_engine(lanner, "docker")
         container = docker.run(*COMMAND, name="docky", labels=LABELS)
         fields = alert_of(lanner, container)["output_fields"]
+        blink = docker.run("/bin/cat", "/etc/shadow", name="blink", labels=LABELS, is_kept=False)
+        brief = alert_of(lanner, blink)["output_fields"]
     finally:
         docker.stop()
 
@@ -156,6 +158,8 @@ def test_docker(watch, base, containerd):
     assert fields["container.label[color]"] == "red"
     assert fields["container.full_id"] == container
     assert fields["k8s.pod.name"] is None
+    # Told when it was created: `docker run --rm` of one short program has its names as well.
+    assert (brief["container.name"], brief["container.label[color]"]) == ("blink", "red")
 
 
 def test_podman(watch, base):

@@ -75,6 +75,18 @@ def test_every_field_of_the_catalogue_that_names_a_kernel_test_has_one():
     assert named == set(KERNEL_FIELDS)
 
 
+def test_what_runtimes_tell_is_unknown_in_the_kernel():
+    """It may come after the event: both sides of every such check count as possible."""
+    late = [field for field in fields_of("syscall").values() if field.is_late]
+    assert late
+    assert not [field.name for field in late if field.kernel]
+    for text in ("k8s.ns.name = x", "container.image.repository in (x)", "container.name exists"):
+        check = parse_condition(text)
+        assert isinstance(check, Check | Exists)
+        sides = approximate_test(bind_check(check, "syscall"), LiveCall("openat").layout)
+        assert (sides.if_true, sides.if_false) == (TRUE, TRUE)
+
+
 class TestPrecision:
     """What the kernel decides it does decide."""
 
