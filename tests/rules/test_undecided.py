@@ -28,6 +28,7 @@ LATE = st.sampled_from((
     'concat(container.name, proc.name) = "catsh"', "container.type != host",
     "container.label[a] in (sh)", 'join(",", (proc.name, container.name)) contains sh',
     "container.mount.dest[/etc] exists", "len(container.name) > 2",
+    'concat(container.name, proc.pname) startswith "cat"', "proc.pname = val(container.name)",
 ))  # fmt: skip
 
 TEXTS = st.sampled_from((b"cat", b"bash", b"sh", b"/etc/shadow", b""))
@@ -82,6 +83,31 @@ def test_the_decision_is_that_of_an_event_whose_facts_were_there(texts, event, t
         event.host.containers = {} if facts is None else {WEB: facts}
         assert outcome(candidates, kept, match_all=match_all) == names
     assert not engine.rule_errors
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'concat(container.name, proc.pname) = "webbash"',
+        "proc.pname != val(container.name)",
+        'join("-", (container.name, fd.name)) = "web-/etc/a"',
+    ],
+)
+def test_what_stands_beside_a_name_is_read_at_the_event(condition):
+    """In one check with it: ancestors and descriptors are others by the time of the answer."""
+    engine = Engine(make_ruleset(condition, codes=DRAWN_CODES))
+    parent = make_thread("bash", tid=7)
+    thread = make_thread("cat", tid=8, parent=parent, container_id=WEB)
+    event = make_event(proc=thread, fd_name="/etc/a")
+    event.host.threads.update({7: parent, 8: thread})
+    (candidate,) = engine.weigh(event)
+
+    parent.comm = b"other"
+    assert event.fd is not None
+    event.fd.name = b"/other"
+    event.host.containers[WEB] = Container(id=WEB, name=b"web")
+    assert candidate.question is not None
+    assert candidate.question(kept_event(event))
 
 
 @pytest.mark.parametrize(
