@@ -88,8 +88,8 @@ class Thread(Struct, kw_only=True):
     pod_uid: bytes = b""
     """Pod uid from the cgroup path, with dashes; empty when the path names none."""
     host_claim: bytes = b""
-    """Container id named by the cgroup of a host process whose mount namespace is not the host's;
-    empty for all others (live only)."""
+    """Container id that cgroup paths of a process outside the host's mount namespace name though it
+    came with them from the host; empty for all others (live only)."""
     cgroup_id: int = 0
     """Id of the cgroup v2 directory (live only); another value means that the cgroup changed."""
     start_boottime_ns: int = 0

@@ -112,7 +112,7 @@ class Tables:
         container, pod, kind, claim = self._decided(thread, thread.cgroups)
         if not container and thread.mntns and not self.rule.is_host_mntns(thread.mntns):
             container, pod, kind, other = self._decided(thread, self._unified(thread))
-            claim = b"" if container else claim or other
+            claim = claim or other
         thread.host_claim = claim
         thread.container_id = container
         thread.pod_uid = pod

@@ -262,6 +262,11 @@ def test_a_container_in_v2_alone_below_an_odd_cgroup_of_the_host(fed, proc):
     assert fed.execve(51, b"/bin/sh", ptid=50, live=live, cgroups=told).thread.container_id == (
         SHORT_A
     )
+    proc.remove(50)
+    live = make_live(51, ptid=1, cgroup_id=7, mntns=OTHER_MNTNS)
+    assert fed.execve(51, b"/bin/cat", ptid=1, live=live, cgroups=told).thread.container_id == (
+        SHORT_A
+    )
 
 
 def test_leaving_the_mount_namespace_in_an_odd_directory_of_v2(fed, proc):

@@ -224,6 +224,10 @@ class RuntimeWatch:
 
     def _forget(self, follower: Follower, container: str) -> None:
         follower.known.pop(container, None)
+        for other in self._followers.values():
+            if other.place.is_spare:
+                # It learns of the end at its next listing only.
+                other.known.pop(container, None)
         follower.ended[container] = None
         if len(follower.ended) > _MAX_ENDED:
             follower.ended.popitem(last=False)
@@ -301,7 +305,10 @@ class RuntimeWatch:
         """Pass on what is answered, and the rest when it is; the reason when nothing was found."""
         reason = "not_found"
         is_found = False
+        is_told = any(_is_found(task) for each, task in asked.items() if not each.place.is_spare)
         for follower, task in asked.items():
+            if is_told and follower.place.is_spare:
+                continue
             if not task.done():
                 self._spawn(self._take_later(follower, name, task))
             elif _is_found(task):

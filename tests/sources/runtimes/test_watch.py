@@ -447,6 +447,8 @@ def test_a_spare_engine_is_heard_when_the_others_are_slow(tmp_path):
             assert told.newest[short(7)].labels == {b"from": b"spare"}
             slow.gate.set()
             await until(lambda: told.newest[short(7)].labels == {b"from": b"slow"})
+            slow.events.put_nowait(Change(ChangeKind.WENT, full(7)))
+            await until(lambda: not told.known)
             assert told.misses == []
 
     asyncio.run(check())
@@ -471,5 +473,6 @@ def test_a_spare_engine_is_not_heard_when_another_knows(tmp_path):
             assert told.news == []
             engines[1].gate.set()
             await until(lambda: told.known == {short(7)})
+            assert told.newest[short(7)].labels == {}
 
     asyncio.run(check())
