@@ -8,8 +8,8 @@ static __always_inline void append_socket_entry(struct writer *w, u64 sk)
 {
 	u8 *out = tail_of(w);
 	u16 family = read_u16(sk + OFF_SOCK_FAMILY);
-	u16 protocol = read_u16(sk + OFF_SOCK_PROTOCOL);
-	bool listening = read_u8(sk + OFF_SOCK_STATE) == TCP_LISTEN;
+	u16 protocol = protocol_of(sk);
+	bool listening = read_u8(sk + OFF_SOCK_STATE) == TCP_LISTEN || waits_for_datagrams(sk);
 	u8 l4 = protocol == 6 ? 2 : protocol == 17 ? 3 : protocol == 1 || protocol == 58 ? 4 : 5;
 
 	if (family == AF_INET && listening) {
@@ -107,7 +107,7 @@ int step_attach(struct bpf_raw_tracepoint_args *ctx)
 		}
 		type = mode == S_IFDIR ? FD_DIRECTORY
 		       : mode == S_IFIFO ? FD_PIPE
-		       : mode ? FD_FILE_V2 : FD_UNSUPPORTED;
+		       : !mode ? FD_UNSUPPORTED : is_pidfd(inode) ? FD_PIDFD : FD_FILE_V2;
 		*tail_of(&w) = type;
 		w.off += 1;
 		if (type == FD_FILE_V2) {

@@ -10,6 +10,7 @@
 #define S_IFCHR 0020000
 #define S_IFIFO 0010000
 #define OVERLAYFS_MAGIC 0x794c7630
+#define PID_FS_MAGIC 0x50494446 /* where descriptors of processes are since 6.9 */
 #define FMODE_CREATED 0x100000
 
 /* struct file behind a descriptor of the task; 0 when it is closed. */
@@ -50,6 +51,12 @@ static __always_inline u32 overlay_layer_on(u64 inode, u64 super_block)
 static __always_inline u32 overlay_layer(u64 inode)
 {
 	return overlay_layer_on(inode, read_u64(inode + OFF_INODE_SB));
+}
+
+/* Of a file: before 6.9 the descriptor of a process was an anonymous inode. */
+static __always_inline bool is_pidfd(u64 inode)
+{
+	return read_u64(read_u64(inode + OFF_INODE_SB) + OFF_SB_MAGIC) == PID_FS_MAGIC;
 }
 
 static __always_inline u32 device_of(u64 inode)

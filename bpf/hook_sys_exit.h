@@ -116,24 +116,51 @@ static __always_inline void run_filter(void *ctx, u32 number)
 	}
 }
 
+static __always_inline struct syscall_info *info_of(u32 number)
+{
+	return number < MAX_NUMBER ? map_lookup(MAP_SYSCALLS, &number) : 0;
+}
+
 static __always_inline struct syscall_info *wanted_call(u32 number)
 {
-	struct syscall_info *info;
+	struct syscall_info *info = info_of(number);
 
-	if (number >= MAX_NUMBER)
-		return 0;
-	info = map_lookup(MAP_SYSCALLS, &number);
 	return info && info->code ? info : 0;
+}
+
+/* What a return from a signal handler leaves as the number. */
+#define NO_CALL ((u32)-1)
+
+/* A call that nobody wants. Nearly all are known for what they are; one that is not (a number that is
+ * new, or out of range as those of x32 are) is counted, and so is every call of a 32-bit program,
+ * whose numbers mean something else. */
+static __always_inline int count_odd(struct syscall_info *info, u32 number, u64 regs)
+{
+	bool is_unknown = info ? info->flags & SYSCALL_UNKNOWN : number != NO_CALL;
+#if defined(__x86_64__)
+	if (TYPED) {
+		u64 cs;
+
+		LOAD(u64, cs, regs, offsetof(struct pt_regs, cs));
+		if (cs == USER32_CS) {
+			task_in_scope(); /* counts it */
+			return 0;
+		}
+	}
+#endif
+	if (is_unknown && task_in_scope())
+		count_reason(REASON_UNKNOWN_CALL);
+	return 0;
 }
 
 int hook_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 regs = ctx->args[0];
 	u32 number = number_of(regs);
-	struct syscall_info *info = wanted_call(number);
+	struct syscall_info *info = info_of(number);
 
-	if (!info)
-		return 0;
+	if (!info || !info->code)
+		return count_odd(info, number, regs);
 	if (info->flags & (SYSCALL_ONLY_STATE | SYSCALL_BEAT)) {
 		if (info->flags & SYSCALL_BEAT)
 			return bpf_get_current_pid_tgid() >> 32 == SELF_TGID

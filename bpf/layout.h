@@ -60,6 +60,7 @@ struct record_header {
 #define FD_UNSUPPORTED 10
 #define FD_NETLINK 15
 #define FD_FILE_V2 16
+#define FD_PIDFD 21
 
 /* Facts that the probe adds to a word of native open flags; user bits up there are masked off. */
 #define OPEN_NATIVE_MASK 0x1fffffff

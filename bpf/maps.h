@@ -59,6 +59,7 @@ struct syscall_info {
 #define SYSCALL_SOCKETPAIR 128
 #define SYSCALL_SET_OPTION 256
 #define SYSCALL_PPOLL 512
+#define SYSCALL_UNKNOWN (1 << 28) /* never wanted, because nobody knows what it is */
 #define SYSCALL_BEAT (1 << 29) /* no call of interest, but how our own process tests the probe */
 #define SYSCALL_ONLY_STATE (1 << 30) /* no rule looks: leave out what the state has no use for */
 #define SYSCALL_STATE (1 << 31) /* the state follows these events; they are dropped last */
@@ -79,8 +80,9 @@ struct event_counters {
 #define REASON_NO_STEP 2
 #define REASON_SCOPE_FULL 3
 #define REASON_RING_FULL 4 /* the sum over all events, quick to read */
-#define REASON_BEAT_FULL 5 /* an answer to the self-test that found no room; no loss */
-#define REASON_COUNT 6
+#define REASON_UNKNOWN_CALL 5 /* a call that user space knows no name of */
+#define REASON_BEAT_FULL 6 /* an answer to the self-test that found no room; no loss */
+#define REASON_COUNT 7
 
 /* The maps are created by user space (kernel.py), which puts their descriptors in place of these
  * numbers when it loads a program. So this text can be compiled without any privilege, and in

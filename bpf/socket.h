@@ -8,7 +8,11 @@
 #define AF_NETLINK 16
 #define UNIX_PATH_MAX 108
 #define TCP_LISTEN 10
+#define IPPROTO_UDP 17
+#define SOCK_BINDPORT_LOCK 8
 #define SOCK_STREAM 1
+#define SOCK_RAW 3
+#define IPPROTO_RAW 255
 
 static __always_inline u64 sock_of(u64 task, s32 fd)
 {
@@ -34,6 +38,25 @@ static __always_inline u16 local_port(u64 sk)
 static __always_inline u16 remote_port(u64 sk)
 {
 	return swap16(read_u16(sk + OFF_SOCK_DPORT));
+}
+
+/* Number of the transport protocol; that of raw sockets is IPPROTO_RAW, whatever they carry. */
+static __always_inline u16 protocol_of(u64 sk)
+{
+	if (read_u16(sk + OFF_SOCK_TYPE) == SOCK_RAW)
+		return IPPROTO_RAW;
+	return read_u16(sk + OFF_SOCK_PROTOCOL);
+}
+
+/* A datagram socket that the program has bound to a port, and that has no peer: a server's. */
+static __always_inline bool waits_for_datagrams(u64 sk)
+{
+#ifdef OFF_SOCK_USERLOCKS
+	return read_u16(sk + OFF_SOCK_PROTOCOL) == IPPROTO_UDP && !read_u16(sk + OFF_SOCK_DPORT) &&
+	       read_u8(sk + OFF_SOCK_USERLOCKS) & SOCK_BINDPORT_LOCK * BIT_SOCK_USERLOCKS;
+#else
+	return false;
+#endif
 }
 
 /* Appends the path of a bound unix socket with its NUL; returns the number of bytes (>= 1). The

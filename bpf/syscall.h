@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 #define TS_COMPAT 0x0002
 #define USER_CS 0x33 /* code segment of 64-bit code */
+#define USER32_CS 0x23
 
 static __always_inline s64 syscall_number(u64 regs)
 {

@@ -100,6 +100,8 @@ def _is_unknown(seen: Observation, group: Group) -> bool:
     """Whether a group of facts is unknown in an observation."""
     if group is Group.SOCKET:
         return seen.socket is None
+    if group is Group.HOW:
+        return seen.how is None
     if group is Group.PATH:
         return Text.PATH.read(seen) is None
     return group is Group.PATH2 and Text.PATH2.read(seen) is None

@@ -7,28 +7,32 @@ have a name is asked of the decoders of live events, so that it can differ from 
 from collections.abc import Mapping
 from functools import cache
 
-from exporter.events.native import enum_numbers, translator
+from exporter.events.native import O_CREAT, enum_numbers, open_flag_bits, translator
 from exporter.events.table import EventType, Param, load_event_table
 from exporter.events.text import enum_text
 from exporter.pushdown.approximation import (
     UNKNOWN,
     Approximation,
+    by_case,
     exactly,
     negated,
 )
 from exporter.pushdown.ir import Fact, InSet, Kind, Text
 from exporter.pushdown.layout import CallLayout, Form, Place
-from exporter.pushdown.values import enumerated, number, text, with_modifier
+from exporter.pushdown.values import enumerated, known_value, number, text, with_modifier
 from exporter.rules.bind import Test
 from exporter.sources.probe.syscalls import Step
 
+_U32 = 0xFFFFFFFF
 _NO_NUMBER = 0x7FFFFFFE
 """A native number that no enumeration knows."""
 _PROBE_BITS = 0xE0000000
 """Bits of open flags that the probe sets itself."""
 _PATHS = (Text.PATH, Text.PATH2)
-_MASKS = {Form.MODE: 0o7777, Form.HALF: 0xFFFF}
-_WORDS = frozenset({Form.WORD, Form.HALF, Form.MODE})
+_PERMISSIONS = 0o7777
+_MASKS = {Form.MODE: _PERMISSIONS, Form.HALF: 0xFFFF}
+_WORDS = frozenset({Form.WORD, Form.HALF, Form.MODE, Form.HOW})
+_NUMBERS = frozenset({Form.WORD, Form.MODE, Form.HOW})
 
 
 def path_text(call: CallLayout, place: Place | None) -> Text | None:
@@ -42,7 +46,13 @@ def word(place: Place) -> Fact:
     """An argument as a number."""
     if place.form is Form.FD:
         return Fact(Kind.ARG, place.argument, is_signed=True)
-    return Fact(Kind.ARG, place.argument, _MASKS.get(place.form, 0xFFFFFFFF))
+    return masked(place, _U32)
+
+
+def masked(place: Place, mask: int) -> Fact:
+    """Some bits of an argument."""
+    kind = Kind.HOW if place.form is Form.HOW else Kind.ARG
+    return Fact(kind, place.argument, mask & _MASKS.get(place.form, _U32))
 
 
 def parameter(test: Test, call: CallLayout, index: int) -> Approximation:
@@ -67,8 +77,10 @@ def raw_parameter(test: Test, call: CallLayout, index: int) -> Approximation:
     """A test on one parameter as a number, where the kernel's number is the event's."""
     place = call.places.get(index)
     param = call.event.params[index]
-    if place is None or place.form is not Form.WORD or param.type not in {"UINT32", "FLAGS32"}:
+    if place is None or place.form not in _NUMBERS or param.type not in {"UINT32", "FLAGS32"}:
         return UNKNOWN
+    if call.step is Step.OPEN and param.name == "mode":
+        return _open_mode(test, call, place)
     if translator(call.event.name, param) is not None:
         return UNKNOWN
     return number(test, word(place))
@@ -135,10 +147,23 @@ def _flags(test: Test, call: CallLayout, param: Param, place: Place) -> Approxim
     return with_modifier(test, one, lambda: UNKNOWN)
 
 
+def makes_file(place: Place) -> Approximation:
+    """The open flags show O_CREAT or O_TMPFILE, and so the mode counts."""
+    return has_bits(place, O_CREAT | open_flag_bits()["O_TMPFILE"])
+
+
+def _open_mode(test: Test, call: CallLayout, place: Place) -> Approximation:
+    """The mode of an open is 0 unless it may make a file."""
+    flags = call.place("flags")
+    if flags is None:
+        return UNKNOWN
+    shown = number(test, masked(place, _PERMISSIONS))
+    return by_case((makes_file(flags), shown), otherwise=known_value(test, 0))
+
+
 def has_bits(place: Place, mask: int) -> Approximation:
     """Any of the bits is set in the argument."""
-    mask &= _MASKS.get(place.form, 0xFFFFFFFF)
-    return negated(exactly(InSet(Fact(Kind.ARG, place.argument, mask), frozenset({0}))))
+    return negated(exactly(InSet(masked(place, mask), frozenset({0}))))
 
 
 def parameter_index(kind: EventType, arg: object) -> int | None:

@@ -16,12 +16,13 @@ from exporter.pushdown.emit_facts import Facts, Target
 from exporter.pushdown.emit_path import find_last_slash, read_path
 from exporter.pushdown.emit_quick import Quick
 from exporter.pushdown.emit_relative import RelativePaths
-from exporter.pushdown.emit_socket import note_port, read_socket
+from exporter.pushdown.emit_socket import compare_wide, note_port, read_socket
 from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
 from exporter.pushdown.emit_text import compare_text
 from exporter.pushdown.ir import (
     FALSE,
     HEAVY,
+    WIDE,
     All,
     Any,
     Atom,
@@ -185,7 +186,9 @@ class _Emitter:
         """Read sockets and paths, as far as they are asked for."""
         code, relative = self.code, self.relative
         if Group.SOCKET in self.groups:
-            read_socket(self.facts, self.one.call, self.unknown)
+            read_socket(self.facts, self.one.call, self._kinds(), self.unknown)
+        if self.one.call.how is not None and Group.HOW in self.groups:
+            self.facts.read_how(self.one.call.how, self.unknown)
         asked = {literal.atom.fact for literal in literals_of(self.one.predicate)}
         for text, argument in zip(_PATHS, self.one.call.paths, strict=False):
             if text.group not in self.groups:
@@ -205,6 +208,11 @@ class _Emitter:
             if self._is_quick():
                 code.jump(self.closely)
             code.place(passed)
+
+    def _kinds(self) -> frozenset[Kind]:
+        """The numbers that the predicate looks at."""
+        atoms = [literal.atom for literal in literals_of(self.one.predicate)]
+        return frozenset(one.fact.kind for one in atoms if not isinstance(one, TextIs))
 
     def _find_last_slashes(self) -> None:
         asked = {
@@ -263,6 +271,9 @@ class _Emitter:
                 self.task.test_name(atom, hit, miss)
             else:
                 compare_text(code, atom, hit, miss)
+            return
+        if atom.fact.kind in WIDE:
+            compare_wide(code, atom, hit, miss)
             return
         self.facts.load(atom.fact)
         match atom:

@@ -10,8 +10,17 @@ from msgspec import Struct
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.ir import Fact, Kind, Text
-from exporter.pushdown.memory import IS_RELATIVE, LENGTH_AT, TASK_AT, TEXT_AT, Slot
+from exporter.pushdown.memory import (
+    HOW_AT,
+    HOW_BYTES,
+    IS_RELATIVE,
+    LENGTH_AT,
+    TASK_AT,
+    TEXT_AT,
+    Slot,
+)
 
+_U32 = 0xFFFFFFFF
 RET_OFFSET = 8
 """Of the call's result in the context."""
 
@@ -21,6 +30,8 @@ R0, R1, R2, R3, R6, R7, R8, R9, R10 = (
 
 _SOCKET_SLOTS = {
     Kind.FAMILY: Slot.FAMILY,
+    Kind.PROTOCOL: Slot.PROTOCOL,
+    Kind.BOUND: Slot.BOUND,
     Kind.LOCAL_ADDRESS: Slot.LOCAL_ADDRESS,
     Kind.LOCAL_PORT: Slot.LOCAL_PORT,
     Kind.REMOTE_ADDRESS: Slot.REMOTE_ADDRESS,
@@ -149,17 +160,25 @@ class Facts:
                 if fact.is_signed:
                     code.alu(Alu.LSH, R1, 32)
                     code.alu(Alu.ARSH, R1, 32)
-                elif fact.mask < 1 << 31:
-                    code.alu(Alu.AND, R1, fact.mask)
-                elif fact.mask != 0xFFFFFFFF:
-                    code.constant(R2, fact.mask)
-                    code.alu(Alu.AND, R1, R2)
-            case Kind.UID | Kind.GID | Kind.LOGINUID | Kind.HOST:
-                code.load(Size.U64, R1, R7, TASK_AT[fact.kind])
+                else:
+                    self._mask(fact.mask)
+            case kind if kind in TASK_AT:
+                code.load(Size.U64, R1, R7, TASK_AT[kind])
+            case Kind.HOW:
+                code.load(Size.U32, R1, R7, HOW_AT + 8 * fact.index)
+                self._mask(fact.mask)
             case Kind.RELATIVE:
                 code.load(Size.U64, R1, R7, IS_RELATIVE)
             case kind:
                 code.load(Size.U64, R1, R10, _SOCKET_SLOTS[kind])
+
+    def _mask(self, mask: int) -> None:
+        """Of the 32 bits in R1 these count."""
+        if mask < 1 << 31:
+            self.code.alu(Alu.AND, R1, mask)
+        elif mask != _U32:
+            self.code.constant(R2, mask)
+            self.code.alu(Alu.AND, R1, R2)
 
     def load_of_task(self, kind: Kind) -> None:
         """R1 = a fact of the task in R9, which is kept in this CPU's memory from then on."""
@@ -170,6 +189,10 @@ class Facts:
                 self.follow(Size.U32, R1, R1, name)
             case Kind.LOGINUID:
                 self._load_loginuid()
+            case Kind.VPID:
+                self._load_vpid()
+            case Kind.TTY:
+                self._load_tty()
             case Kind.HOST:
                 self._load_is_host()
             case _:
@@ -181,10 +204,63 @@ class Facts:
             code.constant(R1, -1)
             return
         self.follow(Size.U32, R1, R9, "TASK_LOGINUID")
-        code.constant(R2, 0xFFFFFFFF)
+        code.constant(R2, _U32)
         code.jump(known, Jump.NE, R1, R2)
         code.constant(R1, -1)
         code.place(known)
+
+    def _load_vpid(self) -> None:
+        """The process's number in its own pid namespace."""
+        code = self.code
+        self.follow(Size.U64, R1, R9, "TASK_LEADER")
+        self.follow(Size.U64, R1, R1, "TASK_THREAD_PID")
+        code.store(Size.U64, R10, Slot.POINTER, R1)
+        self.read(Size.U32, R2, R1, self.offset("PID_LEVEL"))
+        code.load(Size.U64, R1, R10, Slot.POINTER)
+        code.constant(R3, self.target.offsets["SIZEOF_UPID"])
+        code.alu(Alu.MUL, R2, R3)
+        code.alu(Alu.ADD, R1, R2)
+        self.read(Size.U32, R1, R1, self.offset("PID_NUMBERS"))
+
+    def _load_tty(self) -> None:
+        """The controlling terminal's number as stat(2) shows it; 0 without one (bpf/task.h)."""
+        code, done = self.code, Label()
+        self.follow(Size.U64, R1, R9, "TASK_SIGNAL")
+        self.read(Size.U64, R1, R1, self.offset("SIGNAL_TTY"))
+        code.jump(done, Jump.EQ, R1, 0)
+        code.store(Size.U64, R10, Slot.POINTER, R1)
+        self.read(Size.U32, R1, R1, self.offset("TTY_INDEX"))
+        code.store(Size.U64, R10, Slot.DESCRIPTOR, R1)
+        code.load(Size.U64, R1, R10, Slot.POINTER)
+        self.read(Size.U64, R1, R1, self.offset("TTY_DRIVER"))
+        code.store(Size.U64, R10, Slot.POINTER, R1)
+        self.read(Size.U32, R1, R1, self.offset("TTY_DRIVER_MINOR_START"))
+        code.load(Size.U64, R2, R10, Slot.DESCRIPTOR)
+        code.alu(Alu.ADD, R1, R2)
+        code.to_u32(R1)
+        code.store(Size.U64, R10, Slot.DESCRIPTOR, R1)
+        code.load(Size.U64, R1, R10, Slot.POINTER)
+        self.read(Size.U32, R1, R1, self.offset("TTY_DRIVER_MAJOR"))
+        code.alu(Alu.LSH, R1, 8)
+        code.load(Size.U64, R2, R10, Slot.DESCRIPTOR)
+        code.move(R3, R2)
+        code.alu(Alu.AND, R3, 0xFF)
+        code.alu(Alu.ADD, R1, R3)
+        code.alu(Alu.RSH, R2, 8)
+        code.alu(Alu.LSH, R2, 20)
+        code.alu(Alu.ADD, R1, R2)
+        code.to_u32(R1)
+        code.place(done)
+
+    def read_how(self, argument: int, unknown: Label) -> None:
+        """A struct open_how into this CPU's memory: the stack does not outlive the resolver."""
+        code = self.code
+        self.load_argument(R3, argument)
+        code.move(R1, R7)
+        code.alu(Alu.ADD, R1, HOW_AT)
+        code.constant(R2, HOW_BYTES)
+        code.call(Helper.PROBE_READ_USER)
+        code.jump(unknown, Jump.NE, R0, 0)
 
     def _load_is_host(self) -> None:
         code, is_host, done = self.code, Label(), Label()

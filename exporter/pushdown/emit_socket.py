@@ -3,19 +3,42 @@
 Everything here may change R0 to R5; what was read is kept on the stack (`Slot`).
 """
 
-from exporter.pushdown.assembler import Alu, Jump, Label, Reg, Size
+from collections.abc import Set as AbstractSet
+
+from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts
+from exporter.pushdown.ir import AF_INET, AF_INET6, Atom, InNetworks, InSet, Kind
 from exporter.pushdown.layout import CallLayout
 from exporter.pushdown.memory import MAP_PORTS, Slot
-from exporter.pushdown.socket_fields import AF_INET, AF_INET6
 from exporter.sources.probe.syscalls import Step
 
 ACCEPTS_LET_THROUGH = 8
 """Of each port, so that the state learns it though the ring may lose some."""
 
-_S_IFMT, _S_IFSOCK = 0o170000, 0o140000
+BOUND_LOCK = 8
+"""Bit of `sk_userlocks` that says that the program chose the port."""
 
-R0, R1, R2, R6, R9, R10 = Reg.R0, Reg.R1, Reg.R2, Reg.R6, Reg.R9, Reg.R10
+_SOCK_RAW, _IPPROTO_RAW = 3, 255
+_S_IFMT, _S_IFSOCK = 0o170000, 0o140000
+_U64 = (1 << 64) - 1
+_ALL_BITS = (1 << 128) - 1
+_HALVES = (0, 8)
+_ENDS = frozenset({
+    Kind.FAMILY, Kind.LOCAL_ADDRESS, Kind.LOCAL_ADDRESS6, Kind.REMOTE_ADDRESS, Kind.REMOTE_ADDRESS6,
+})  # fmt: skip
+_NARROW = {
+    Kind.LOCAL_ADDRESS: (Slot.LOCAL_ADDRESS, "SOCK_SADDR", Slot.LOCAL_ADDRESS6),
+    Kind.REMOTE_ADDRESS: (Slot.REMOTE_ADDRESS, "SOCK_DADDR", Slot.REMOTE_ADDRESS6),
+}
+"""Slot and member of an IPv4 address, and the slot that has it when it is mapped."""
+_WIDE_SLOTS = {
+    Kind.LOCAL_ADDRESS6: Slot.LOCAL_ADDRESS6,
+    Kind.REMOTE_ADDRESS6: Slot.REMOTE_ADDRESS6,
+}
+
+R0, R1, R2, R3, R4, R5, R6, R9, R10 = (
+    Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R6, Reg.R9, Reg.R10,
+)  # fmt: skip
 
 
 def note_port(facts: Facts, call: CallLayout, keep: Label) -> None:
@@ -23,7 +46,7 @@ def note_port(facts: Facts, call: CallLayout, keep: Label) -> None:
     code, known = facts.code, Label()
     code.load(Size.U64, R1, R6, RET_OFFSET)
     code.jump(known, Jump.SLT, R1, 0)
-    read_socket(facts, call, known)
+    read_socket(facts, call, frozenset({Kind.LOCAL_PORT}), known)
     code.load(Size.U64, R1, R10, Slot.FAMILY)
     is_inet = Label()
     code.jump(is_inet, Jump.EQ, R1, AF_INET)
@@ -41,8 +64,8 @@ def note_port(facts: Facts, call: CallLayout, keep: Label) -> None:
     code.place(known)
 
 
-def read_socket(facts: Facts, call: CallLayout, unknown: Label) -> None:
-    """The socket that the call is about; anything else goes to `unknown`."""
+def read_socket(facts: Facts, call: CallLayout, kinds: AbstractSet[Kind], unknown: Label) -> None:
+    """These facts of the socket that the call is about; anything else goes to `unknown`."""
     code = facts.code
     if call.socket is None or call.socket < 0:
         code.load(Size.U64, R1, R6, RET_OFFSET)
@@ -74,27 +97,167 @@ def read_socket(facts: Facts, call: CallLayout, unknown: Label) -> None:
     facts.read(Size.U64, R1, R1, facts.offset("SOCKET_SK"))
     code.jump(unknown, Jump.EQ, R1, 0)
     code.store(Size.U64, R10, Slot.POINTER, R1)
-    for slot, member, size, bits in (
-        (Slot.FAMILY, "SOCK_FAMILY", Size.U16, 0),
-        (Slot.LOCAL_PORT, "SOCK_NUM", Size.U16, 0),
-        (Slot.REMOTE_PORT, "SOCK_DPORT", Size.U16, 16),
-        (Slot.LOCAL_ADDRESS, "SOCK_SADDR", Size.U32, 32),
-        (Slot.REMOTE_ADDRESS, "SOCK_DADDR", Size.U32, 32),
-    ):
-        code.load(Size.U64, R1, R10, Slot.POINTER)
-        facts.read(size, R1, R1, facts.offset(member))
-        if bits:
-            code.to_big_endian(R1, bits)
-        code.store(Size.U64, R10, slot, R1)
+    _read_member(facts, Size.U16, "SOCK_FAMILY", Slot.FAMILY)
+    if not kinds.isdisjoint(_ENDS):
+        _read_addresses(facts, kinds, unknown)
+    if Kind.LOCAL_PORT in kinds:
+        _read_member(facts, Size.U16, "SOCK_NUM", Slot.LOCAL_PORT)
+    if Kind.REMOTE_PORT in kinds or call.step is Step.CONNECT:
+        _read_member(facts, Size.U16, "SOCK_DPORT", Slot.REMOTE_PORT, is_packed=True)
+    if Kind.PROTOCOL in kinds:
+        _read_protocol(facts)
+    if Kind.BOUND in kinds:
+        _read_is_bound(facts)
     if call.step is Step.CONNECT:
         _require_remote_port(facts, unknown)
+
+
+def _read_member(
+    facts: Facts, size: Size, member: str, slot: Slot, *, is_packed: bool = False
+) -> None:
+    """A member of the socket into its slot. is_packed: in the order of packets."""
+    code = facts.code
+    code.load(Size.U64, R1, R10, Slot.POINTER)
+    facts.read(size, R1, R1, facts.offset(member))
+    if is_packed:
+        code.to_big_endian(R1, {Size.U16: 16, Size.U32: 32}[size])
+    code.store(Size.U64, R10, slot, R1)
+
+
+def _read_protocol(facts: Facts) -> None:
+    """The transport protocol; that of a raw socket is IPPROTO_RAW (bpf/socket.h)."""
+    code, is_other = facts.code, Label()
+    _read_member(facts, Size.U16, "SOCK_PROTOCOL", Slot.PROTOCOL)
+    code.load(Size.U64, R1, R10, Slot.POINTER)
+    facts.read(Size.U16, R1, R1, facts.offset("SOCK_TYPE"))
+    code.jump(is_other, Jump.NE, R1, _SOCK_RAW)
+    code.constant(R1, _IPPROTO_RAW)
+    code.store(Size.U64, R10, Slot.PROTOCOL, R1)
+    code.place(is_other)
+
+
+def _read_addresses(facts: Facts, kinds: AbstractSet[Kind], unknown: Label) -> None:
+    """Both addresses; the family of an IPv6 socket with mapped ones becomes IPv4 (`Socket`)."""
+    code, is_plain, done = facts.code, Label(), Label()
+    narrow = [row for kind, row in _NARROW.items() if kind in kinds]
+    code.constant(R1, 0)
+    for slot, _, _ in narrow:
+        code.store(Size.U64, R10, slot, R1)
+    for slot in (Slot.LOCAL_ADDRESS6, Slot.REMOTE_ADDRESS6):
+        for half in _HALVES:
+            code.store(Size.U64, R10, slot + half, R1)
+    code.load(Size.U64, R1, R10, Slot.FAMILY)
+    is_six = Label()
+    code.jump(is_six, Jump.EQ, R1, AF_INET6)
+    code.jump(done, Jump.NE, R1, AF_INET)
+    for slot, member, _ in narrow:
+        _read_member(facts, Size.U32, member, slot, is_packed=True)
+    code.jump(done)
+    code.place(is_six)
+    for slot, member in (
+        (Slot.LOCAL_ADDRESS6, "SOCK_V6_SADDR"),
+        (Slot.REMOTE_ADDRESS6, "SOCK_V6_DADDR"),
+    ):
+        _read_wide(facts, slot, member)
+    # R4: how many of the two are mapped or zero, R5: how many are mapped.
+    code.constant(R4, 0)
+    code.constant(R5, 0)
+    for slot in (Slot.LOCAL_ADDRESS6, Slot.REMOTE_ADDRESS6):
+        _count_mapped(facts, slot)
+    code.jump(is_plain, Jump.NE, R4, 2)
+    code.jump(unknown, Jump.NE, R5, 2)
+    code.constant(R1, AF_INET)
+    code.store(Size.U64, R10, Slot.FAMILY, R1)
+    for slot, _, wide in narrow:
+        code.load(Size.U64, R1, R10, wide + 8)
+        code.to_u32(R1)
+        code.store(Size.U64, R10, slot, R1)
+    code.constant(R1, 0)
+    for slot in (Slot.LOCAL_ADDRESS6, Slot.REMOTE_ADDRESS6):
+        for half in _HALVES:
+            code.store(Size.U64, R10, slot + half, R1)
+    code.place(is_plain)
+    code.place(done)
+
+
+def _read_wide(facts: Facts, slot: Slot, member: str) -> None:
+    """An IPv6 address into its slot, as two numbers."""
+    code = facts.code
+    code.load(Size.U64, R3, R10, Slot.POINTER)
+    code.alu(Alu.ADD, R3, facts.offset(member))
+    code.move(R1, R10)
+    code.alu(Alu.ADD, R1, slot)
+    code.constant(R2, 16)
+    code.call(Helper.PROBE_READ_KERNEL)
+    for half in _HALVES:
+        code.load(Size.U64, R1, R10, slot + half)
+        code.to_big_endian(R1, 64)
+        code.store(Size.U64, R10, slot + half, R1)
+
+
+def _count_mapped(facts: Facts, slot: Slot) -> None:
+    code, is_zero, is_other = facts.code, Label(), Label()
+    code.load(Size.U64, R1, R10, slot)
+    code.jump(is_other, Jump.NE, R1, 0)
+    code.load(Size.U64, R1, R10, slot + 8)
+    code.jump(is_zero, Jump.EQ, R1, 0)
+    code.alu(Alu.RSH, R1, 32)
+    code.jump(is_other, Jump.NE, R1, 0xFFFF)
+    code.alu(Alu.ADD, R5, 1)
+    code.place(is_zero)
+    code.alu(Alu.ADD, R4, 1)
+    code.place(is_other)
+
+
+def _read_is_bound(facts: Facts) -> None:
+    """Whether the program chose the port; never where the kernel does not tell."""
+    code, known = facts.code, Label()
+    code.constant(R1, 0)
+    if "OFF_SOCK_USERLOCKS" in facts.target.offsets:
+        code.load(Size.U64, R1, R10, Slot.POINTER)
+        facts.read(Size.U8, R1, R1, facts.offset("SOCK_USERLOCKS"))
+        code.alu(Alu.AND, R1, BOUND_LOCK * facts.target.offsets["BIT_SOCK_USERLOCKS"])
+        code.jump(known, Jump.EQ, R1, 0)
+        code.constant(R1, 1)
+        code.place(known)
+    code.store(Size.U64, R10, Slot.BOUND, R1)
+
+
+def compare_wide(code: Assembler, atom: Atom, hit: Label, miss: Label) -> None:
+    """Go to `hit` when an IPv6 address is one of these, or lies in one of these networks."""
+    match atom:
+        case InSet(fact, values):
+            rows = [(value, _ALL_BITS) for value in sorted(values)]
+        case InNetworks(fact, networks):
+            rows = sorted(networks)
+        case _:
+            raise AssertionError(atom)
+    slot = _WIDE_SLOTS[fact.kind]
+    for base, mask in rows:
+        following = Label()
+        for half, shift in zip(_HALVES, (64, 0), strict=True):
+            wanted, bits = base >> shift & _U64, mask >> shift & _U64
+            if not bits:
+                continue
+            code.load(Size.U64, R1, R10, slot + half)
+            if bits != _U64:
+                code.constant(R2, bits)
+                code.alu(Alu.AND, R1, R2)
+            code.constant(R2, wanted)
+            code.jump(following, Jump.NE, R1, R2)
+        code.jump(hit)
+        code.place(following)
+    code.jump(miss)
 
 
 def _require_remote_port(facts: Facts, unknown: Label) -> None:
     """Without one the probe takes the remote end from the caller's memory."""
     code, known = facts.code, Label()
+    is_inet = Label()
     code.load(Size.U64, R1, R10, Slot.FAMILY)
+    code.jump(is_inet, Jump.EQ, R1, AF_INET6)
     code.jump(known, Jump.NE, R1, AF_INET)
+    code.place(is_inet)
     code.load(Size.U64, R1, R10, Slot.REMOTE_PORT)
     code.jump(unknown, Jump.EQ, R1, 0)
     code.place(known)

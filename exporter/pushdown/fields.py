@@ -8,7 +8,7 @@ taken the event in; each function names the lines it relies on where that is not
 from collections.abc import Callable, Mapping
 
 from exporter.events.fd import FdType
-from exporter.events.native import O_CREAT, open_flag_bits
+from exporter.events.native import open_flag_bits
 from exporter.events.text import ERRNOS, TYPE_CHARS, errno_name
 from exporter.pushdown import arguments, values
 from exporter.pushdown.approximation import (
@@ -24,7 +24,7 @@ from exporter.pushdown.approximation import (
 from exporter.pushdown.ir import Below, Fact, InSet, Kind, Text
 from exporter.pushdown.layout import CallLayout, Form, Place
 from exporter.pushdown.simplify import any_of
-from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type_char
+from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type, socket_type_char
 from exporter.rules.bind import Read, Test
 from exporter.rules.fields.fd_facts import char_of_event
 from exporter.sources.probe.syscalls import Step
@@ -91,14 +91,9 @@ def _access(values_: frozenset[int]) -> KernelTest:
         place = _open_flags(call)
         if place is None:
             return UNKNOWN
-        return _truth(test, exactly(InSet(Fact(Kind.ARG, place.argument, _ACCESS), values_)))
+        return _truth(test, exactly(InSet(arguments.masked(place, _ACCESS), values_)))
 
     return decide
-
-
-def _makes_file(place: Place) -> Approximation:
-    """The PPM flags show O_CREAT or O_TMPFILE."""
-    return arguments.has_bits(place, O_CREAT | open_flag_bits()["O_TMPFILE"])
 
 
 def _is_open_exec(test: Test, call: CallLayout) -> Approximation:
@@ -107,27 +102,25 @@ def _is_open_exec(test: Test, call: CallLayout) -> Approximation:
         return _truth(test, arguments.has_bits(mode, _EXEC_BITS))
     if place is None:
         return UNKNOWN
-    bits = arguments.has_bits(Place(place.argument + 1, Form.WORD), _EXEC_BITS)
-    return _truth(test, both((_makes_file(place), bits)))
+    assert mode is not None
+    bits = arguments.has_bits(mode, _EXEC_BITS)
+    return _truth(test, both((arguments.makes_file(place), bits)))
 
 
 def _is_open_create(test: Test, call: CallLayout) -> Approximation:
     place = _open_flags(call)
     if place is None:
         return UNKNOWN
-    is_not = either((FAILED, negated(_makes_file(place))))
+    is_not = either((FAILED, negated(arguments.makes_file(place))))
     return by_case((is_not, values.known_value(test, value=False)), otherwise=UNKNOWN)
 
 
 def _opens_directory(call: CallLayout) -> Approximation:
-    """The state takes a descriptor opened with O_DIRECTORY for a directory, all others for files.
-
-    UNKNOWN for openat2, whose flags are not among its arguments.
-    """
+    """The state takes what was opened with O_DIRECTORY for a directory, all else for files."""
     place = _open_flags(call)
-    if call.step is Step.CREAT:
+    if call.step is Step.CREAT or place is None:
         return NEVER
-    return UNKNOWN if place is None else arguments.has_bits(place, open_flag_bits()["O_DIRECTORY"])
+    return arguments.has_bits(place, open_flag_bits()["O_DIRECTORY"])
 
 
 def _opened(call: CallLayout) -> Text | None:
@@ -174,13 +167,7 @@ def _split(
     call: CallLayout, *, failed: Approximation, directory: Approximation, file: Approximation
 ) -> Approximation:
     """The test by what became of an open."""
-    is_directory = _opens_directory(call)
-    if is_directory is UNKNOWN:
-        found = Approximation(
-            either((directory, file)).if_true, either((negated(directory), negated(file))).if_true
-        )
-    else:
-        found = by_case((is_directory, directory), otherwise=file)
+    found = by_case((_opens_directory(call), directory), otherwise=file)
     return by_case((FAILED, failed), otherwise=found)
 
 
@@ -198,6 +185,8 @@ def _fd_type_char(test: Test, call: CallLayout) -> Approximation:
 
 
 def _fd_type(test: Test, call: CallLayout) -> Approximation:
+    if call.socket is not None:
+        return socket_type(test, call)
     if call.step not in _OPENS:
         return UNKNOWN
     return _split(
@@ -263,6 +252,8 @@ KERNEL_FIELDS: Mapping[str, KernelTest] = {
     "evt.arg": _parameter,
     "evt.rawarg": _raw_parameter,
     "proc.name": _thread_text,
+    "proc.vpid": _number_of(Kind.VPID),
+    "proc.tty": _number_of(Kind.TTY),
     "user.uid": _number_of(Kind.UID),
     "user.loginuid": _number_of(Kind.LOGINUID),
     "group.gid": _number_of(Kind.GID),

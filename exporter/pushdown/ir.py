@@ -9,8 +9,10 @@ so a predicate is never false by ignorance. `holds` runs one in Python; emit.py 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Optional
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from exporter.rules.fields.fd_facts import directory_of
 
@@ -29,23 +31,47 @@ class Group(IntEnum):
 
     CALL = 0
     TASK = 1
-    SOCKET = 2
-    PATH = 3
-    PATH2 = 4
+    HOW = 2
+    SOCKET = 3
+    PATH = 4
+    PATH2 = 5
 
 
-HEAVY = frozenset({Group.SOCKET, Group.PATH, Group.PATH2})
+HEAVY = frozenset({Group.HOW, Group.SOCKET, Group.PATH, Group.PATH2})
 """Groups that may turn out to be unknown; all others are always there."""
+
+AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+_MAPPED = 0xFFFF << 32
+_LOW = 0xFFFFFFFF
 
 
 class Socket(Struct, frozen=True):
-    """An IPv4, IPv6 or unix socket as the kernel holds it. Addresses: IPv4 as numbers."""
+    """A socket as filters see it: what its descriptor shows, with its ends as numbers.
+
+    A pair of mapped addresses makes an IPv6 socket an IPv4 one (`as_seen`). protocol: 255 for raw
+    sockets. is_bound: bound to a port that the program chose.
+    """
 
     family: int
     local_address: int = 0
     local_port: int = 0
     remote_address: int = 0
     remote_port: int = 0
+    protocol: int = 6
+    is_bound: bool = False
+
+    def as_seen(self) -> Optional["Socket"]:
+        """What filters take the kernel's socket for; None when the state may say otherwise.
+
+        Which mapped addresses count is not the same everywhere where one of them is all zeros.
+        """
+        if self.family != AF_INET6:
+            return self
+        ends = self.local_address, self.remote_address
+        if all(end >> 32 == _MAPPED >> 32 for end in ends):
+            local, remote = (end & _LOW for end in ends)
+            return structs.replace(self, family=AF_INET, local_address=local, remote_address=remote)
+        return None if all(end == 0 or end >> 32 == _MAPPED >> 32 for end in ends) else self
 
 
 class Observation(Struct, kw_only=True, frozen=True):
@@ -54,6 +80,7 @@ class Observation(Struct, kw_only=True, frozen=True):
     args: six 64-bit words. paths: bytes of the path arguments, None where they cannot be read.
     bases: for each of them the directory it starts from when it is relative, None where that is not
     known, or ALONE.
+    how: the words of a struct open_how, None where they cannot be read. socket: as filters see it.
     """
 
     ret: int = 0
@@ -62,6 +89,9 @@ class Observation(Struct, kw_only=True, frozen=True):
     uid: int = 0
     gid: int = 0
     loginuid: int = 0xFFFFFFFF
+    vpid: int = 0
+    tty: int = 0
+    how: tuple[int, int, int] | None = None
     is_host: bool = True
     paths: tuple[bytes | None, ...] = ()
     bases: tuple[bytes | None, ...] = ()
@@ -76,27 +106,51 @@ class Kind(StrEnum):
     UID = "uid"
     GID = "gid"
     LOGINUID = "loginuid"
+    VPID = "vpid"
+    TTY = "tty"
     HOST = "on the host"
+    HOW = "open_how"
     FAMILY = "socket family"
+    PROTOCOL = "protocol"
+    BOUND = "bound to a port"
     LOCAL_ADDRESS = "local address"
+    LOCAL_ADDRESS6 = "local IPv6 address"
     LOCAL_PORT = "local port"
     REMOTE_ADDRESS = "remote address"
+    REMOTE_ADDRESS6 = "remote IPv6 address"
     REMOTE_PORT = "remote port"
     RELATIVE = "path is relative"
 
 
 _SOCKET_KINDS = {
     Kind.FAMILY: "family",
+    Kind.PROTOCOL: "protocol",
+    Kind.BOUND: "is_bound",
     Kind.LOCAL_ADDRESS: "local_address",
+    Kind.LOCAL_ADDRESS6: "local_address",
     Kind.LOCAL_PORT: "local_port",
     Kind.REMOTE_ADDRESS: "remote_address",
+    Kind.REMOTE_ADDRESS6: "remote_address",
     Kind.REMOTE_PORT: "remote_port",
 }
+_FAMILIES = {
+    Kind.LOCAL_ADDRESS: AF_INET,
+    Kind.REMOTE_ADDRESS: AF_INET,
+    Kind.LOCAL_ADDRESS6: AF_INET6,
+    Kind.REMOTE_ADDRESS6: AF_INET6,
+}
+"""Addresses are 0 in sockets of other families."""
+
+WIDE = frozenset({Kind.LOCAL_ADDRESS6, Kind.REMOTE_ADDRESS6})
+"""Facts of 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A number. ARG: argument `index`, of which the bits of `mask` count; signed: of 32 bits."""
+    """A number. ARG and HOW: argument or word `index`, of which the bits of `mask` count.
+
+    is_signed: of 32 bits.
+    """
 
     kind: Kind
     index: int = 0
@@ -110,6 +164,8 @@ class Fact:
             return Group.SOCKET
         if self.kind is Kind.RELATIVE:
             return Group.PATH
+        if self.kind is Kind.HOW:
+            return Group.HOW
         return Group.CALL if self.kind in {Kind.RET, Kind.ARG} else Group.TASK
 
     def read(self, seen: Observation) -> int | None:
@@ -126,19 +182,40 @@ class Fact:
                 return seen.gid
             case Kind.LOGINUID:
                 return -1 if seen.loginuid == 0xFFFFFFFF else seen.loginuid
+            case Kind.VPID:
+                return seen.vpid
+            case Kind.TTY:
+                return seen.tty
             case Kind.HOST:
                 return int(seen.is_host)
             case Kind.RELATIVE:
                 path = Text.PATH.read(seen)
                 return None if path is None else int(seen.paths[0] != path)
+            case Kind.HOW:
+                return None if seen.how is None else seen.how[self.index] & self.mask
             case kind:
-                return None if seen.socket is None else getattr(seen.socket, _SOCKET_KINDS[kind])
+                return _read_socket(kind, seen.socket)
 
     def __str__(self) -> str:
-        if self.kind is not Kind.ARG:
-            return str(self.kind)
         mask = "" if self.mask == 0xFFFFFFFF else f" & {self.mask:#x}"
-        return f"argument {self.index + 1}{mask}"
+        match self.kind:
+            case Kind.ARG:
+                return f"argument {self.index + 1}{mask}"
+            case Kind.HOW:
+                return f"open_how.{_HOW_WORDS[self.index]}{mask}"
+            case kind:
+                return str(kind)
+
+
+_HOW_WORDS = ("flags", "mode", "resolve")
+
+
+def _read_socket(kind: Kind, socket: Socket | None) -> int | None:
+    if socket is None:
+        return None
+    if _FAMILIES.get(kind, socket.family) != socket.family:
+        return 0
+    return int(getattr(socket, _SOCKET_KINDS[kind]))
 
 
 class Text(StrEnum):
@@ -202,13 +279,14 @@ class Below:
 
 @dataclass(frozen=True, slots=True)
 class InNetworks:
-    """The IPv4 address lies in one of these networks: (address, mask) as numbers."""
+    """The address lies in one of these networks: (address, mask) as numbers."""
 
     fact: Fact
     networks: frozenset[tuple[int, int]]
 
     def __str__(self) -> str:
-        shown = [f"{_dotted(base)}/{mask.bit_count()}" for base, mask in sorted(self.networks)]
+        text = IPv6Address if self.fact.kind in WIDE else IPv4Address
+        shown = [f"{text(base)}/{mask.bit_count()}" for base, mask in sorted(self.networks)]
         return f"{self.fact} in {_any_of(shown)[3:] if len(shown) > 1 else shown[0]}"
 
 
@@ -308,10 +386,6 @@ def _any_of(values: Sequence[object]) -> str:
         return f"= {values[0]}"
     more = f", ... {len(values)} in all" if len(values) > _SHOWN else ""
     return f"in ({', '.join(map(str, values[:_SHOWN]))}{more})"
-
-
-def _dotted(address: int) -> str:
-    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
 
 
 def is_short(path: bytes) -> bool:

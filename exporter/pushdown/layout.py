@@ -29,6 +29,7 @@ class Form(StrEnum):
     WORD = "32-bit word"
     HALF = "16-bit word"
     MODE = "permission bits"
+    HOW = "word of a struct open_how"
 
 
 HERE = -1
@@ -38,8 +39,9 @@ HERE = -1
 class Place(Struct, frozen=True):
     """Where a parameter comes from.
 
-    number: of the path among the call's paths, from 0. base: argument with the directory that the
-    path starts from when it is relative, or HERE; None for a text that is no path of the call.
+    argument: index; with HOW the index of the word. number: of the path among the call's paths,
+    from 0. base: argument with the directory that the path starts from when it is relative, or
+    HERE; None for a text that is no path of the call.
     """
 
     argument: int
@@ -53,7 +55,8 @@ class CallLayout(Struct, frozen=True):
 
     bases: of each of the paths (see Place). socket: argument with the socket that the event is
     about; -1 when it is the descriptor returned; None when there is none. has_messages: a call that
-    succeeds has an event for each of its messages, with a result of its own.
+    succeeds has an event for each of its messages, with a result of its own. how: argument that
+    points to a struct open_how.
     """
 
     name: str
@@ -64,6 +67,7 @@ class CallLayout(Struct, frozen=True):
     bases: tuple[int | None, ...]
     socket: int | None = None
     has_messages: bool = False
+    how: int | None = None
 
     def place(self, name: str) -> Place | None:
         """Where the parameter of this name comes from."""
@@ -83,6 +87,7 @@ _LETTERS = {
 _PARAMETERS = {"R": 0, "C": 0, "X": 2, "Y": 2, "V": 3, "K": 3, "J": 6, "E": 6}
 """Letters that write another number of parameters than one (OPS in syscalls.py)."""
 _ARGUMENTS = 6
+_HOW = 2
 _MAX_PATHS = 2
 
 
@@ -124,6 +129,7 @@ def call_layout(name: str) -> CallLayout:
         bases=tuple(place.base for place in paths),
         socket=socket,
         has_messages=spec.step is Step.IO and bool(spec.flags & IO_MESSAGES),
+        how=_HOW if spec.step is Step.OPEN and spec.flags & OPEN_HOW else None,
     )
 
 
@@ -132,9 +138,11 @@ def _open(spec: CallSpec) -> dict[int, Place]:
     places = {first + 1: Place(first, Form.PATH, base=0 if first else HERE)}
     if first:
         places[1] = Place(0, Form.FD)
-    if not spec.flags & OPEN_HOW:
-        # openat2 passes them in memory of the caller.
-        places[first + 2] = Place(first + 1, Form.WORD)
+    if spec.flags & OPEN_HOW:
+        # In memory of the caller: flags, mode, resolve.
+        places |= {first + 2 + word: Place(word, Form.HOW) for word in range(3)}
+    else:
+        places |= {first + 2 + word: Place(first + 1 + word, Form.WORD) for word in range(2)}
     return places
 
 

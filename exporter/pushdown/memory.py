@@ -33,11 +33,16 @@ TASK_AT = {
     Kind.GID: _FACTS + 48,
     Kind.LOGINUID: _FACTS + 56,
     Kind.HOST: _FACTS + 64,
+    Kind.VPID: _FACTS + 72,
+    Kind.TTY: _FACTS + 80,
 }
 """What was read of the task."""
-PATHS_KNOWN_AT = _FACTS + 72
+PATHS_KNOWN_AT = _FACTS + 88
 """0 when what the call is about turned out to be odd."""
-COMM_SETS_AT = _FACTS + 80
+HOW_AT = _FACTS + 96
+HOW_BYTES = 24
+"""A struct open_how."""
+COMM_SETS_AT = HOW_AT + HOW_BYTES
 COMM_SETS_WORDS = 8
 """Which sets of names the task's is in, by bit."""
 
@@ -86,3 +91,7 @@ class Slot(IntEnum):
     PARENT = -104
     NAME = -112
     LENGTH = -120
+    PROTOCOL = -376
+    BOUND = -384
+    LOCAL_ADDRESS6 = -400
+    REMOTE_ADDRESS6 = -416

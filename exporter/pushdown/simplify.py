@@ -26,7 +26,14 @@ from exporter.pushdown.ir import (
     test_value,
 )
 
-_COSTS = {Group.CALL: 1, Group.TASK: 4, Group.SOCKET: 40, Group.PATH: 60, Group.PATH2: 60}
+_COSTS = {
+    Group.CALL: 1,
+    Group.TASK: 4,
+    Group.HOW: 20,
+    Group.SOCKET: 40,
+    Group.PATH: 60,
+    Group.PATH2: 60,
+}
 _MAX_FACTORED = 64
 """Disjunctions of more parts are not searched for common parts."""
 

@@ -20,6 +20,7 @@ from exporter.pushdown.approximation import (
     negated,
 )
 from exporter.pushdown.ir import (
+    WIDE,
     Below,
     Fact,
     InNetworks,
@@ -244,7 +245,8 @@ def last_component(test: Test, fact: Text) -> Approximation:
 
 
 def _named(values: Iterable[bytes], fact: Text) -> Approximation:
-    chosen = frozenset(value for value in values if value and b"/" not in value)
+    # The root has no last component and is called by its slash; no plain path is.
+    chosen = frozenset(value for value in values if value == b"/" or (value and b"/" not in value))
     return exactly(TextIs(fact, Match.NAME, chosen)) if chosen else NEVER
 
 
@@ -284,31 +286,38 @@ def directory(test: Test, fact: Text) -> Approximation:
 
 
 def address(test: Test, fact: Fact) -> Approximation:
-    """A test on one IPv4 address: equality or membership; networks through `networks`."""
+    """A test on one address: equality or membership; networks through `networks`."""
+    width = _width(fact)
 
     def one(op: str, value: bytes) -> Approximation:
-        found = exactly(InSet(fact, _numbers([value]))) if len(value) == 4 else NEVER
+        found = exactly(InSet(fact, _numbers([value], width))) if len(value) == width else NEVER
         return found if op == "=" else negated(found) if op == "!=" else UNKNOWN
 
     def many() -> Approximation:
-        members = _numbers(test.values)
+        members = _numbers(test.values, width)
         return exactly(InSet(fact, members)) if members else NEVER
 
     return with_modifier(test, one, many)
 
 
-def _numbers(addresses: Iterable[bytes]) -> frozenset[int]:
-    return frozenset(int.from_bytes(value, "big") for value in addresses if len(value) == 4)
+def _width(fact: Fact) -> int:
+    """Bytes of an address."""
+    return 16 if fact.kind in WIDE else 4
+
+
+def _numbers(addresses: Iterable[bytes], width: int) -> frozenset[int]:
+    return frozenset(int.from_bytes(value, "big") for value in addresses if len(value) == width)
 
 
 def networks(test: Test, fact: Fact) -> Approximation:
-    """A test on whether one IPv4 address lies in any of the networks."""
+    """A test on whether one address lies in any of the networks."""
     if test.op == "exists":
         return ALWAYS
+    width = _width(fact)
     chosen = frozenset(
-        (value.value << value.shift, (1 << 32) - (1 << value.shift))
+        (value.value << value.shift, (1 << 8 * width) - (1 << value.shift))
         for value in test.values
-        if value.width == 4
+        if value.width == width
     )
     inside = exactly(InNetworks(fact, chosen)) if chosen else NEVER
     return negated(inside) if test.op == "!=" else inside

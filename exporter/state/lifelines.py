@@ -164,7 +164,7 @@ class Lifelines:
     def exec(self, data: bytes, ts_ns: int) -> Thread | None:
         """The entry of a process that runs another program now; as `birth` for the rest."""
         (
-            _, record_len, _, _, tid, pid, ptid, _, _, uid, gid, loginuid, sid,
+            _, record_len, _, _, tid, pid, ptid, _, vpid, uid, gid, loginuid, sid,
             pgid, vpgid, tty, mntns, _, _, start_boottime_ns, cgroup_id, _, _,
             attachments_len, _,
         ) = HEADER.unpack_from(data)  # fmt: skip
@@ -217,7 +217,7 @@ class Lifelines:
         thread.pfmajor, thread.pfminor = pfmajor, pfminor
         thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb = vmsize, vmrss, vmswap
         thread.loginuid, thread.sid, thread.tty = loginuid, sid, tty
-        thread.pgid, thread.vpgid = pgid, vpgid
+        thread.pgid, thread.vpgid, thread.vpid = pgid, vpgid, vpid
         # An empty list is one that could not be read: what was known before stays.
         if env_len:
             thread.env = _strings(thread.env, data, env_at, env_len)

@@ -120,6 +120,7 @@ class LiveThreads:
         thread.pgid = live.pgid
         thread.vpgid = live.vpgid
         thread.tty = live.tty
+        thread.vpid = live.vpid
         if thread.ptid != live.ptid and thread.pid != 1:
             self._adopted(thread, live, event.ts_ns)
         if live.cwd is not None:

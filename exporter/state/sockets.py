@@ -263,6 +263,8 @@ def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
                 fd.is_connected = True
             if fd.name and fd.l4 == L4Proto.TCP:
                 return
+            if not tables.keep_fds and fd.type in IP_TYPES:
+                _recall(tables, fd)
         value: SocketTuple | None = event.param(tuple_index)
         if fd is None:
             # Only what is sent shows a socket that was not seen to be made.
@@ -288,8 +290,21 @@ def _transfer(tuple_index: int, *, incoming: bool) -> Handler:
             # The tuple goes from sender to receiver; entries go from client to server.
             swap_ends(fd)
         rename(fd)
+        if not tables.keep_fds:
+            tables.talks.note(fd)
 
     return handle
+
+
+def _recall(tables: Tables, fd: Fd) -> None:
+    """Make a live socket what its earlier transfers made of it."""
+    talk = tables.talks.find(fd)
+    if talk is None:
+        return
+    fd.is_connected = True
+    if fd.role == Role.NONE:
+        fd.role = talk.role
+    tables.old_name = talk.name
 
 
 def _update(tables: Tables, fd: Fd, value: SocketTuple) -> bool:

@@ -227,13 +227,14 @@ class State:
                 event.error_code = -result
         name = self._find_fd(event, plan.fd_index) if plan.fd_index >= 0 else b""
         if handler is not None:
+            self.tables.old_name = name
             try:
                 handler(self.tables, event)
             except (ValueError, IndexError, TypeError, OverflowError):
                 # A record whose parameters do not fit their type: rules still see the event.
                 self.counters.handler_errors += 1
             fd = event.fd
-            if fd is not None and fd.name != name:
+            if fd is not None and fd.name != self.tables.old_name:
                 event.fd_name_changed = True
             if plan.tells_image and live is not None and lives is not None:
                 lives.told(event, live, is_new=plan.is_clone)

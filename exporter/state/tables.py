@@ -22,6 +22,7 @@ from exporter.state.containers import Cgroups, ContainerRule
 from exporter.state.counters import StateCounters
 from exporter.state.lookups import Gone, Lookups
 from exporter.state.procfs import Procfs
+from exporter.state.talks import Talks
 from exporter.state.threads import ThreadTable
 from exporter.state.users import Users
 
@@ -81,6 +82,10 @@ class Tables:
         """Stored enter event of each thread."""
         self.server_ports: set[int] = set()
         """Ports that servers were seen to use."""
+        self.talks = Talks()
+        """Live datagram sockets."""
+        self.old_name = b""
+        """Name of the event's descriptor before the event."""
         self.budget = Budget(MAX_BYTES, lambda: measure(host))
         """Of captures; what live events tell has the bounds of the machine itself."""
         self._unified_paths: OrderedDict[int, bytes] = OrderedDict()

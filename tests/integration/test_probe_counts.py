@@ -205,27 +205,6 @@ def test_wake_up_latency():
     assert sorted(waits)[tries // 2] < 10_000_000
 
 
-def test_32_bit_calls_are_counted_not_misread(tmp_path):
-    """int 0x80 from a 64-bit program uses other numbers: it is counted and tells no event."""
-    source = tmp_path / "old.c"
-    source.write_text(
-        "int main(void)\n{\n\tlong r;\n"
-        '\t__asm__ volatile("int $0x80" : "=a"(r) : "a"(83L), "b"(0L), "c"(0L));\n'
-        "\treturn 0;\n}\n"
-    )
-    subprocess.run(["gcc", "-o", tmp_path / "old", source], check=True)
-    rig = Rig(syscalls=frozenset({"mkdir"}), procexit=False)  # 83 is mkdir in the 64-bit table
-    try:
-        rig.call(f"os.spawnv(os.P_WAIT, {str(tmp_path / 'old')!r}, ['old'])")
-        events = rig.source.drain()
-        counters = rig.source.probe.counters()
-    finally:
-        rig.close()
-
-    assert events == []
-    assert counters.reasons["ia32"] == 1
-
-
 def test_own_events_are_left_out():
     """The probe never reports the process that runs it."""
     rig = Rig(syscalls=frozenset({"openat", "mkdir"}))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from exporter.pushdown.assembler import Helper
-from exporter.pushdown.ir import Observation
+from exporter.pushdown.ir import AF_INET6, Observation, Socket
 from exporter.pushdown.memory import MAP_FILTERS, MAP_MEMORY, MAP_PORTS, RESUME
 from exporter.sources.probe.syscalls import MAX_NUMBER
 from tests.pushdown.kernel_paths import PATH_OFFSETS, Paths
@@ -17,6 +17,8 @@ from tests.pushdown.kernel_paths import PATH_OFFSETS, Paths
 U64 = (1 << 64) - 1
 _STACK, _CONTEXT, _REGS, _TASK, _USER = 0x10000, 0x20000, 0x30000, 0x40000, 0x7F0000000000
 _MEMORY, _PORTS, _MAPS, _KERNEL = 0x50000, 0x800000, 0x9000000, 0xA0000000
+_HOW = 2
+"""Argument of openat2 that points to its struct open_how."""
 _STEPS = 2_000_000
 _MAX_JUMPS = 6
 _KERNEL_FUNCTION = 2
@@ -29,6 +31,13 @@ OFFSETS = {
     "OFF_FILE_INODE": 8, "OFF_FILE_PRIVATE": 16, "OFF_INODE_MODE": 0, "OFF_SOCKET_SK": 8,
     "OFF_SOCK_DADDR": 0, "OFF_SOCK_SADDR": 4, "OFF_SOCK_DPORT": 12, "OFF_SOCK_NUM": 14,
     "OFF_SOCK_FAMILY": 16, "BTF_RDONLY_CAST": 77, **PATH_OFFSETS,
+    "OFF_SOCK_V6_DADDR": 24, "OFF_SOCK_V6_SADDR": 40,
+    "OFF_SOCK_PROTOCOL": 56, "OFF_SOCK_USERLOCKS": 58, "BIT_SOCK_USERLOCKS": 16,
+    "OFF_SOCK_TYPE": 60, "OFF_TASK_LEADER": 0xA0, "OFF_TASK_THREAD_PID": 0xA8,
+    "OFF_TASK_SIGNAL": 0xB0,
+    "OFF_PID_LEVEL": 4, "OFF_PID_NUMBERS": 16, "SIZEOF_UPID": 24, "OFF_SIGNAL_TTY": 32,
+    "OFF_TTY_INDEX": 4, "OFF_TTY_DRIVER": 8, "OFF_TTY_DRIVER_MAJOR": 8,
+    "OFF_TTY_DRIVER_MINOR_START": 12,
 }  # fmt: skip
 NUMBER = 2
 """Of the call whose filter runs."""
@@ -83,11 +92,12 @@ class Machine:
         seen: Observation,
         paths: Mapping[int, bytes | None],
         directories: Mapping[int, bytes] = MappingProxyType({}),
+        socket: Socket | None = None,
     ) -> None:
         """The kernel's memory as of this call.
 
         paths: argument -> text behind it. directories: descriptor -> its path; -1 stands for the
-        working directory.
+        working directory. socket: as the kernel has it, not as filters see it.
         """
         offsets = OFFSETS
         self.regions[_CONTEXT] = bytearray(struct.pack("<Qq", _REGS, seen.ret))
@@ -99,6 +109,9 @@ class Machine:
                 text = paths[index]
                 if text is not None:
                     self.regions[address] = bytearray(text + b"\0")
+            elif index == _HOW and seen.how is not None:
+                address = _USER + 0x10000 * index
+                self.regions[address] = bytearray(struct.pack("<QQQ", *seen.how))
             struct.pack_into("<Q", registers, _ARGUMENTS[index], address)
         struct.pack_into("<Q", registers, _NUMBER, NUMBER)
         self.regions[_REGS] = registers
@@ -119,14 +132,39 @@ class Machine:
         for name, value in (
             ("OFF_TASK_CRED", cred),
             ("OFF_TASK_NSPROXY", proxy),
-            ("OFF_TASK_FILES", self._files(seen, tree, directories)),
+            ("OFF_TASK_FILES", self._files(socket, tree, directories)),
             ("OFF_TASK_FS", working),
+            ("OFF_TASK_LEADER", _TASK),
+            ("OFF_TASK_THREAD_PID", self._pid(seen.vpid)),
+            ("OFF_TASK_SIGNAL", self._signal(seen.tty)),
         ):
             struct.pack_into("<Q", task, offsets[name], value)
         struct.pack_into("<I", task, offsets["OFF_TASK_LOGINUID"], seen.loginuid)
         self.regions[_TASK] = task
 
-    def _files(self, seen: Observation, tree: Paths, directories: Mapping[int, bytes]) -> int:
+    def _pid(self, vpid: int) -> int:
+        """A process two pid namespaces down."""
+        pid, level = self.region(128), 2
+        self.write(pid + OFFSETS["OFF_PID_LEVEL"], 4, level)
+        at = pid + OFFSETS["OFF_PID_NUMBERS"]
+        for depth, number in enumerate((4242, 17, vpid)):
+            self.write(at + depth * OFFSETS["SIZEOF_UPID"], 4, number)
+        return pid
+
+    def _signal(self, number: int) -> int:
+        """A process with this terminal, if it has one."""
+        signal = self.region(64)
+        if number:
+            driver, tty = self.region(64), self.region(64)
+            minor = number & 0xFF | number >> 12 & 0xFFF00
+            self.write(driver + OFFSETS["OFF_TTY_DRIVER_MAJOR"], 4, number >> 8 & 0xFFF)
+            self.write(driver + OFFSETS["OFF_TTY_DRIVER_MINOR_START"], 4, minor - minor % 8)
+            self.write(tty + OFFSETS["OFF_TTY_INDEX"], 4, minor % 8)
+            self.write(tty + OFFSETS["OFF_TTY_DRIVER"], 8, driver)
+            self.write(signal + OFFSETS["OFF_SIGNAL_TTY"], 8, tty)
+        return signal
+
+    def _files(self, one: Socket | None, tree: Paths, directories: Mapping[int, bytes]) -> int:
         """A table in which every descriptor of the call is the socket, if there is one."""
         table = self.region(8 * 64)
         for number, path in directories.items():
@@ -134,11 +172,15 @@ class Machine:
                 file = self.region(64)
                 tree.write_path(file + OFFSETS["OFF_FILE_PATH"], path)
                 self.write(table + 8 * number, 8, file)
-        if seen.socket is not None:
+        if one is not None:
             sock = self.region(64)
-            one = seen.socket
-            pack = (one.remote_address.to_bytes(4, "big"), one.local_address.to_bytes(4, "big"))
-            self.regions[sock][0:8] = b"".join(pack)
+            width, ends = (16, (24, 40)) if one.family == AF_INET6 else (4, (0, 4))
+            for at, address in zip(ends, (one.remote_address, one.local_address), strict=True):
+                self.regions[sock][at : at + width] = address.to_bytes(width, "big")
+            is_raw = one.protocol == 255
+            self.write(sock + OFFSETS["OFF_SOCK_PROTOCOL"], 2, 1 if is_raw else one.protocol)
+            self.write(sock + OFFSETS["OFF_SOCK_TYPE"], 2, 3 if is_raw else 2)
+            self.write(sock + OFFSETS["OFF_SOCK_USERLOCKS"], 1, 0x8F if one.is_bound else 0x70)
             self.regions[sock][12:14] = one.remote_port.to_bytes(2, "big")
             self.regions[sock][14:16] = one.local_port.to_bytes(2, "little")
             self.regions[sock][16:18] = one.family.to_bytes(2, "little")
@@ -238,7 +280,7 @@ class Machine:
                 key = self.read(_known(second), 4)
                 assert first in {_MAPS + MAP_MEMORY, _MAPS + MAP_PORTS}
                 return _MEMORY if first == _MAPS + MAP_MEMORY else _PORTS + 4 * key
-            case Helper.PROBE_READ_KERNEL:
+            case Helper.PROBE_READ_KERNEL | Helper.PROBE_READ_USER:
                 return self._copy(_known(first), _known(second), _known(third))
             case Helper.PROBE_READ_USER_STR | Helper.PROBE_READ_KERNEL_STR:
                 return self._copy_text(_known(first), _known(second), _known(third))

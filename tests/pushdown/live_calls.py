@@ -15,17 +15,16 @@ from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto
 from exporter.events.host import Host
 from exporter.events.native import live_decoders
-from exporter.pushdown.ir import ALONE, Observation, Socket
+from exporter.pushdown.ir import AF_INET, AF_INET6, AF_UNIX, ALONE, Observation, Socket
 from exporter.pushdown.layout import HERE, CallLayout, call_layout
 from exporter.pushdown.memory import MAX_LEVELS
 from exporter.rules.engine import Engine
-from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, Step
+from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, IO_SENT, Step
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
 from tests.live_contexts import HOST_MNTNS, make_live
 from tests.pushdown.kernel_paths import levels
 
-AF_UNIX, AF_INET = 1, 2
 CONTAINER = "0::/docker/" + "ab" * 32
 TID = 4242
 O_CREAT_LIKE = 0o100 | 0o20200000
@@ -34,7 +33,7 @@ CALL_NAMES = (
     "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "linkat",
     "symlink", "symlinkat",
     "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
-    "listen", "sendto", "sendmmsg", "dup2",
+    "listen", "sendto", "sendmmsg", "recvfrom", "dup2",
 )  # fmt: skip
 
 
@@ -48,8 +47,9 @@ TABLE_SIZE = 64
 class LiveCall:
     """A call and its circumstances.
 
-    how: flags and mode of openat2, which lie in memory. cwd: where relative paths start from; with
-    a descriptor it is that of `directory_of`.
+    how: flags, mode and resolve of openat2, which lie in memory. cwd: where relative paths start
+    from; with a descriptor it is that of `directory_of`. socket: as the kernel has it. to: the
+    address given with what is sent or received on a socket without a peer.
     """
 
     name: str
@@ -62,7 +62,10 @@ class LiveCall:
     loginuid: int = 0xFFFFFFFF
     is_host: bool = True
     socket: Socket | None = None
-    how: tuple[int, int] = (0, 0)
+    to: tuple[int, int] = (0x08080808, 53)
+    vpid: int = TID
+    tty: int = 0
+    how: tuple[int, int, int] = (0, 0, 0)
     cwd: bytes = b"/work/dir"
 
     @property
@@ -100,8 +103,18 @@ class LiveCall:
             is_host=self.is_host,
             paths=tuple(self.paths),
             bases=tuple(bases),
-            socket=None if self.layout.socket is None else self.socket,
+            socket=None if self.layout.socket is None else self._seen_socket(),
+            vpid=self.vpid,
+            tty=self.tty,
+            how=self.how if self.name == "openat2" else None,
         )
+
+    def _seen_socket(self) -> Socket | None:
+        one = None if self.socket is None else self.socket.as_seen()
+        if one is None or one.family not in IP_FAMILIES or one.remote_port:
+            return one
+        # The probe takes the far end of such a connect from memory.
+        return None if self.layout.step is Step.CONNECT else one
 
     def event(self, state: State) -> Event:
         """The event, taken in by the state."""
@@ -125,6 +138,8 @@ class LiveCall:
                 gid=self.gid,
                 loginuid=self.loginuid,
                 mntns=HOST_MNTNS if self.is_host else HOST_MNTNS + 7,
+                vpid=self.vpid,
+                tty=self.tty,
                 cwd=self.cwd,
                 dirfd_path=dirfd_path,
                 dirfd2_path=dirfd2_path,
@@ -141,16 +156,10 @@ class LiveCall:
         number = self.ret if self.layout.socket < 0 else self.args[0]
         if socket.family == AF_UNIX:
             return {number: Fd(type=FdType.UNIX, name=b"/run/peer.sock")}
-        return {
-            number: Fd(
-                type=FdType.IPV4,
-                sip=_packed(socket.local_address),
-                sport=socket.local_port,
-                dip=_packed(socket.remote_address),
-                dport=socket.remote_port,
-                l4=L4Proto.TCP,
-            )
-        }
+        if socket.family not in IP_FAMILIES:
+            is_netlink = socket.family == AF_NETLINK
+            return {number: Fd(type=FdType.NETLINK if is_netlink else FdType.UNKNOWN)}
+        return {number: _ip_fd(socket)}
 
 
 def new_state(tmp_path_text: str) -> State:
@@ -165,8 +174,39 @@ def matches(engine: Engine, event: Event) -> bool:
     return bool(engine.match(event))
 
 
-def _packed(address: int) -> bytes:
-    return address.to_bytes(4, "big")
+def _ip_fd(socket: Socket) -> Fd:
+    """What the probe attaches for a socket (bpf/attach.h), decoded."""
+    is_six = socket.family == AF_INET6
+    local, remote = (
+        _packed(end, is_six=is_six) for end in (socket.local_address, socket.remote_address)
+    )
+    if is_six and local[:12] == remote[:12] == MAPPED:
+        is_six, local, remote = False, local[12:], remote[12:]
+    fd = Fd(
+        type=FdType.IPV6 if is_six else FdType.IPV4,
+        sip=local,
+        sport=socket.local_port,
+        dip=remote,
+        dport=socket.remote_port,
+        l4=_L4.get(socket.protocol, L4Proto.RAW),
+        ino=77,
+    )
+    if socket.protocol == _UDP and socket.is_bound and not socket.remote_port:
+        fd.type = FdType.IPV6_LISTEN if socket.family == AF_INET6 else FdType.IPV4_LISTEN
+        fd.sip = _packed(socket.local_address, is_six=socket.family == AF_INET6)
+        fd.dip = b""
+    return fd
+
+
+AF_NETLINK, AF_VSOCK = 16, 40
+IP_FAMILIES = (AF_INET, AF_INET6)
+MAPPED = bytes(10) + b"\xff\xff"
+_UDP = 17
+_L4 = {6: L4Proto.TCP, _UDP: L4Proto.UDP, 1: L4Proto.ICMP, 58: L4Proto.ICMP}
+
+
+def _packed(address: int, *, is_six: bool) -> bytes:
+    return address.to_bytes(16 if is_six else 4, "big")
 
 
 def _s64(value: int) -> bytes:
@@ -207,7 +247,7 @@ def _open(call: LiveCall) -> list[bytes]:
     first = 1 if CALLS[call.name].flags & HAS_DIRFD else 0
     flags, mode = call.args[first + 1], call.args[first + 2]
     if call.name == "openat2":
-        flags, mode = call.how
+        flags, mode, _ = call.how
     raw = [_s64(call.ret)]
     if first:
         raw.append(_s64(_s32(call.args[0])))
@@ -217,7 +257,7 @@ def _open(call: LiveCall) -> list[bytes]:
         _u32(mode & 0o7777 if flags & O_CREAT_LIKE else 0),
     ]
     if call.name == "openat2":
-        raw.append(_u32(0))
+        raw.append(_u32(call.how[2]))
     return [*raw, _u32(0), struct.pack("<Q", 0)]
 
 
@@ -238,24 +278,31 @@ def _ptrace(call: LiveCall) -> list[bytes]:
     return [_s64(call.ret), nothing, nothing, request, _s64(_s32(call.args[1]))]
 
 
-def _tuple(socket: Socket | None, *, is_outgoing: bool) -> bytes:
-    if socket is None:
+def _tuple(call: LiveCall, *, is_outgoing: bool) -> bytes:
+    socket = call.socket
+    if socket is None or socket.family not in (AF_UNIX, *IP_FAMILIES):
         return b""
     if socket.family == AF_UNIX:
         return b"\1" + bytes(16) + b"/run/peer.sock\0"
-    local = socket.local_address.to_bytes(4, "big") + struct.pack("<H", socket.local_port)
-    remote = socket.remote_address.to_bytes(4, "big") + struct.pack("<H", socket.remote_port)
-    return b"\2" + (local + remote if is_outgoing else remote + local)
+    is_six = socket.family == AF_INET6
+    address, port = socket.remote_address, socket.remote_port
+    if not port and call.layout.step is not Step.ACCEPT:
+        address, port = call.to
+        if is_six:
+            address |= 0xFFFF << 32
+    local = _packed(socket.local_address, is_six=is_six) + struct.pack("<H", socket.local_port)
+    remote = _packed(address, is_six=is_six) + struct.pack("<H", port)
+    return bytes([socket.family]) + (local + remote if is_outgoing else remote + local)
 
 
 def _connect(call: LiveCall) -> list[bytes]:
     is_made = call.ret in {0, -115}
-    pair = _tuple(call.socket, is_outgoing=True) if is_made else b""
+    pair = _tuple(call, is_outgoing=True) if is_made else b""
     return [_s64(call.ret), pair, _s64(_s32(call.args[0])), b""]
 
 
 def _accept(call: LiveCall) -> list[bytes]:
-    pair = _tuple(call.socket, is_outgoing=False) if call.ret >= 0 else b""
+    pair = _tuple(call, is_outgoing=False) if call.ret >= 0 else b""
     return [_s64(call.ret), pair, b"\0", _u32(0), _u32(0), _u32(0)]
 
 
@@ -266,8 +313,10 @@ def _transfer(call: LiveCall) -> list[bytes]:
         "res": _s64(call.args[3] & 0xFFFFFFFF if is_message else call.ret),
         "fd": _s64(_s32(call.args[0])),
         "size": _u32(call.args[2]),
-        "tuple": _tuple(call.socket, is_outgoing=True),
+        "tuple": b"",
     }
+    if call.ret >= 0 and not (call.layout.has_messages and not call.ret):
+        fields["tuple"] = _tuple(call, is_outgoing=bool(CALLS[call.name].flags & IO_SENT))
     return [fields.get(param.name, b"") for param in call.layout.event.params]
 
 
@@ -297,6 +346,10 @@ CWDS = (
     b"/" + b"long" * 30 + b"/d", b"/a/" + b"b" * 255, b"/\xc3\xa9", b"/d" * 80,
 )  # fmt: skip
 ADDRESSES = (0x7F000001, 0x0A000001, 0x0A0000FF, 0x08080808, 0xC0A80101, 0)
+WIDE_ADDRESSES = (
+    0, 1, 0xFE80 << 112 | 5, 0xFD00 << 112 | 1, 0x2001_0DB8 << 96 | 7, 0xFFFF_7F00_0001,
+    0xFFFF_0808_0808, 0xFFFF << 32, 0x1_FFFF_0808_0808,
+)  # fmt: skip
 COMMS = (b"cat", b"bash", b"sh", b"nginx", b"python3.13", b"fifteen-letters", b"")
 
 
@@ -316,12 +369,19 @@ def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall
         # A descriptor that the table of a small process has room for.
         args[0] = draw(st.sampled_from((0, 3, 63)))
     if draw(st.integers(0, 4)):
+        family = draw(st.sampled_from((AF_INET, AF_INET6, AF_UNIX, AF_NETLINK, AF_VSOCK)))
+        addresses = st.sampled_from(WIDE_ADDRESSES if family == AF_INET6 else ADDRESSES)
+        port = draw(st.sampled_from((22, 53, 80, 443, 0)))
+        # An accepted connection has a peer, and only what has one shows its address.
+        port = port or 53 * (layout.step is Step.ACCEPT)
         socket = Socket(
-            family=draw(st.sampled_from((AF_INET, AF_INET, AF_UNIX))),
-            local_address=draw(st.sampled_from(ADDRESSES)),
+            family=family,
+            local_address=draw(addresses),
             local_port=draw(st.sampled_from((22, 80, 8080, 40000))),
-            remote_address=draw(st.sampled_from(ADDRESSES)),
-            remote_port=draw(st.sampled_from((22, 53, 80, 443))),
+            remote_address=draw(addresses) if port else 0,
+            remote_port=port,
+            protocol=draw(st.sampled_from((6, 17, 1, 58, 132, 255))),
+            is_bound=draw(st.booleans()),
         )
     return LiveCall(
         name=name,
@@ -334,6 +394,9 @@ def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall
         loginuid=draw(st.sampled_from((0xFFFFFFFF, 0, 1000))),
         is_host=draw(st.booleans()),
         socket=socket,
-        how=(args[2], args[3]),
+        to=(draw(st.sampled_from(ADDRESSES)), draw(st.sampled_from((0, 22, 53)))),
+        vpid=draw(st.sampled_from((TID, 1, 17))),
+        tty=draw(st.sampled_from((0, 34816, 1025, 1 << 20 | 0x8805))),
+        how=(args[2], args[3], args[4]),
         cwd=draw(st.sampled_from(CWDS)),
     )

@@ -56,6 +56,8 @@ class TestSoundness:
     @given(kernel_checks(), live_calls())
     @example("fd.filename exists", LiveCall("openat", 3, [0, 0, 0o200000, 0, 0, 0], [b"/etc"]))
     @example("evt.arg.target pmatch (shadow)", LiveCall("symlink", paths=[b"shadow", b"/x"]))
+    @example("fd.filename = /", LiveCall("openat", 3, [0, 0, 0, 0, 0, 0], [b"/"]))
+    @example("fd.typechar != d", LiveCall("connect", -88))
     @example("fd.num < 0", LiveCall("open", ret=-2, paths=[b"/etc"]))
     def test_both_sides_of_a_check(self, tmp_path_factory, text, call):
         """A check that is true has a true side, and so has one that is false."""

@@ -38,7 +38,8 @@ def decide(one, target, call, junk=b"\xa5"):
         if base is not None and base >= 0 and call.directory_of(base) is not None:
             directories[call.args[base] & 0xFFFFFFFF] = call.directory_of(base)
     directories.pop(0xFFFFFF9C, None)
-    machine.lay_out(call.observe(), paths, directories)
+    socket = None if call.layout.socket is None else call.socket
+    machine.lay_out(call.observe(), paths, directories, socket)
     machine.programs = {NUMBER: emit_filter(one, target), RESOLVER: emit_resolver(target)}
     return machine, machine.run(machine.programs[NUMBER], junk * _FILTER_MEMORY_BYTES)
 
@@ -152,7 +153,7 @@ def test_lets_the_first_accepts_of_a_port_through():
     one = analyse(ruleset_of([]), ["accept4"])["accept4"]
     call = LiveCall("accept4", 5, socket=Socket(2, 0x7F000001, 8080, 0x7F000001, 40000))
     machine = Machine()
-    machine.lay_out(call.observe(), {})
+    machine.lay_out(call.observe(), {}, {}, call.socket)
     code = emit_filter(one, TARGETS[0])
     kept = [machine.run(code, bytes(_FILTER_MEMORY_BYTES)) for _ in range(ACCEPTS_LET_THROUGH + 3)]
     assert kept == [True] * ACCEPTS_LET_THROUGH + [False] * 3

@@ -30,6 +30,7 @@ from exporter.rules.fields.fd_facts import (
     protocol_name,
     remote_end,
     server_end,
+    socket_family,
     type_name,
 )
 from exporter.rules.fields.field import (
@@ -130,12 +131,6 @@ def _file_name(fd: Fd) -> bytes | None:
     if at < 0:
         return b"/"
     return name[at + 1 :] if at < len(name) - 1 else name
-
-
-def _socket_family(fd: Fd) -> bytes | None:
-    if fd.type in CONNECTIONS or fd.type in LISTENERS:
-        return b"ip"
-    return b"unix" if fd.type is FdType.UNIX else None
 
 
 def _container_text(event: Event) -> bytes:
@@ -362,6 +357,7 @@ CLASS = FieldClass(
             "tcp, udp, icmp, raw; the text <NA> for anything else",
             of_fd(protocol_name),
             constant=_no_fd,
+            kernel="fd.l4proto",
         ),
         Field(
             "fd.directory",
@@ -404,6 +400,7 @@ CLASS = FieldClass(
             of_fd(lambda fd: fd.is_connected),
             constant=_no_fd,
             facts=frozenset({Fact.CONNECTED}),
+            kernel="fd.connected",
         ),
         Field(
             "fd.name_changed",
@@ -497,8 +494,9 @@ CLASS = FieldClass(
             "fd.sockfamily",
             T.CHARBUF,
             "ip or unix; missing otherwise",
-            of_fd(_socket_family),
+            of_fd(socket_family),
             constant=_no_fd,
+            kernel="fd.sockfamily",
         ),
         Field(
             "fd.cnet",

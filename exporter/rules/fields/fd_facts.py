@@ -82,6 +82,13 @@ def type_name(fd: Fd) -> bytes:
     return TYPE_NAMES.get(fd.type, b"<NA>")
 
 
+def socket_family(fd: Fd) -> bytes | None:
+    """The word of fd.sockfamily."""
+    if fd.type in CONNECTIONS or fd.type in LISTENERS:
+        return b"ip"
+    return b"unix" if fd.type is FdType.UNIX else None
+
+
 def char_of_event(event_type: EventType) -> bytes:
     """The letter of fd.typechar when there is no entry: what the call would have made."""
     return _CHARS_BY_EVENT.get(event_type.name, b"o")

@@ -95,6 +95,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.tty),
             inline="t.tty if t is not None else None",
             cost=15,
+            kernel="proc.tty",
             print_as=P.ID,
         ),
         Field(
@@ -152,6 +153,7 @@ CLASS = FieldClass(
             T.INT64,
             "process id inside its own pid namespace; missing if -1",
             known(lambda t: t.vpid, -1),
+            kernel="proc.vpid",
             print_as=P.ID,
         ),
         Field("proc.cwd", T.CHARBUF, "current directory with a trailing slash", cwd, cost=300),

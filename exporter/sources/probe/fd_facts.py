@@ -96,6 +96,6 @@ def _decode(data: bytes) -> tuple[int, Fd]:
         if kind == FdType.UNSUPPORTED:
             fd.type = _ANON_TYPES.get(fd.name, FdType.UNSUPPORTED)
             fd.name = b""
-        elif kind == FdType.PIPE and fd.name in (b"", b"/"):
+        elif kind == FdType.PIDFD or (kind == FdType.PIPE and fd.name in (b"", b"/")):
             fd.name = b""
     return number, fd

@@ -144,7 +144,7 @@ class ProbeSource:
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Events lost so far, by (event name, reason); reasons that know no event have "".
 
-        ring_full: the reader was too slow. ia32: 32-bit system calls, which are not decoded.
+        ring_full: the reader was too slow. ia32, unknown_call: foreign calls that are not decoded.
         scratch_busy, no_step, scope_full: see bpf/maps.h. recursion: runs that the kernel skipped.
         decode: `decode_errors`.
         """

@@ -112,6 +112,7 @@ MEMBERS: dict[str, tuple[str, ...]] = {
     "SOCK_V6_DADDR": ("sock_common", "skc_v6_daddr"),
     "SOCK_V6_SADDR": ("sock_common", "skc_v6_rcv_saddr"),
     "SOCK_PROTOCOL": ("sock", "sk_protocol"),
+    "SOCK_TYPE": ("sock", "sk_type"),
     "SOCK_BACKLOG": ("sock", "sk_ack_backlog"),
     "SOCK_MAX_BACKLOG": ("sock", "sk_max_ack_backlog"),
     "UNIX_PEER": ("unix_sock", "peer"),
@@ -147,6 +148,8 @@ OPTIONAL_MEMBERS: dict[str, tuple[str, ...]] = {
 }
 
 BIT_FIELDS: dict[str, tuple[str, str]] = {
+    # Of four bits, or a whole byte on newer kernels: the constant names the lowest.
+    "SOCK_USERLOCKS": ("sock", "sk_userlocks"),
     "SIGNAL_IS_SUBREAPER": ("signal_struct", "is_child_subreaper"),
     "SIGNAL_HAS_SUBREAPER": ("signal_struct", "has_child_subreaper"),
 }

@@ -31,6 +31,7 @@ from exporter.sources.probe.syscalls import (
     PROCEXIT,
     STATE,
     STATE_CALLS,
+    UNKNOWN,
     Step,
     encode_ops,
     native_numbers,
@@ -45,11 +46,14 @@ MIN_KERNEL = (5, 8)
 SCOPE_PIDS_MAX = 65536
 """Processes that a process tree in scope may have at one time."""
 
-REASONS = ("ia32", "scratch_busy", "no_step", "scope_full", "ring_full")
+REASONS = ("ia32", "scratch_busy", "no_step", "scope_full", "ring_full", "unknown_call")
 """Reasons counted beside lost events, in the order of bpf/maps.h."""
 
 _BEAT_FULL = "beat_full"
 """Counted behind them; no loss."""
+
+_NO_EVENTS = frozenset({"ia32", "unknown_call"})
+"""Reasons of calls that are no events of ours."""
 
 _RESERVED_SHARE = 8
 """One part in so many of the ring is kept for events that the state follows."""
@@ -426,6 +430,10 @@ class Probe:
         # Any code: it only says that the call is wanted.
         beat = _SYSCALL_INFO.pack(event_type(PROCEXIT).code, 0, 0, BEAT, 0)
         kernel.update_map(self._maps["syscalls"], struct.pack("<I", BEAT_CALL), beat)
+        unknown = _SYSCALL_INFO.pack(0, 0, 0, UNKNOWN, 0)
+        known = {*native_numbers(source_text.architecture()).values(), BEAT_CALL}
+        for number in set(range(MAX_NUMBER)) - known:
+            kernel.update_map(self._maps["syscalls"], struct.pack("<I", number), unknown)
 
     def _seed_scope(self) -> None:
         """Once more after the first pass: forks before the probe was attached are caught then."""
@@ -532,11 +540,11 @@ class Probe:
     def lost(self) -> int:
         """Events lost in the kernel so far, whatever they were and why; quick to read.
 
-        32-bit calls are no events that the probe could have told. 0 when the probe is not open.
+        Foreign calls are no events that the probe could have told. 0 when the probe is not open.
         """
         if not self._maps:
             return 0
-        return sum(self._reason(name) for name in REASONS if name != "ia32")
+        return sum(self._reason(name) for name in REASONS if name not in _NO_EVENTS)
 
     def _reason(self, name: str) -> int:
         cpus = possible_cpus()

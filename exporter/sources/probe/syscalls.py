@@ -63,6 +63,8 @@ STATE = 1 << 31
 """Flag of every call that the state follows; the probe drops its events last."""
 BEAT = 1 << 29
 """Flag of the number that is no call of interest: our own process tests the probe with it."""
+UNKNOWN = 1 << 28
+"""Flag of the numbers that no known call has; the probe counts calls of them."""
 ONLY_STATE = 1 << 30
 """Flag of such a call that nobody else looks at: failures and the caller's side of clone are left
 out."""
