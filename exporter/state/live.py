@@ -250,7 +250,10 @@ class LiveThreads:
         if known is None and self._may_read(now_ns):
             known = self.procfs.read_cgroups(thread.tid)
             self.learn_cgroups(live.cgroup_id, live.mntns, known)
-        thread.cgroups = known or thread.cgroups
+        if known:
+            renewed = _renewed(thread.cgroups, known)
+            claim = self.tables.rule.claim
+            thread.cgroups = renewed if claim(renewed) == claim(known) else known
 
     def _adopted(self, thread: Thread, live: LiveContext, now_ns: int) -> None:
         self.tables.threads.move(thread, live.ptid)
@@ -293,6 +296,17 @@ class LiveThreads:
             return False
         self._window_reads += 1
         return True
+
+
+def _renewed(cgroups: Cgroups, read: Cgroups) -> Cgroups:
+    """The paths as read now, for the same subsystems in the same order as before.
+
+    Events tell of some subsystems, /proc of all; what rules see must not depend on who was asked.
+    """
+    paths = dict(read)
+    if not cgroups or not all(name in paths for name, _ in cgroups):
+        return read
+    return tuple((name, paths[name]) for name, _ in cgroups)
 
 
 _IMAGE_FACTS = (

@@ -29,6 +29,9 @@ _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _NS = 1_000_000_000
 _READ_BYTES = 1 << 16
 _PF_KTHREAD = 0x00200000
+_PF_EXITING = 0x4
+_STAT_FLAGS = 6
+"""Index of the flags (PF_*) in /proc/PID/stat, counted from behind the name."""
 """Bit of the flags of `stat`: a kernel thread."""
 
 
@@ -74,7 +77,7 @@ class Procfs:
         try:
             stat = _read(f"{base}/stat")
             comm, fields = _parse_stat(stat)
-            if int(fields[6]) & _PF_KTHREAD:
+            if int(fields[_STAT_FLAGS]) & _PF_KTHREAD:
                 return None
             cmdline = _read(f"{base}/cmdline", MAX_STRINGS_BYTES)
             exepath = _read_link(f"{base}/exe")
@@ -139,7 +142,8 @@ class Procfs:
     def read_cgroups(self, tid: int) -> tuple[tuple[bytes, bytes], ...]:
         """(subsystem, path) pairs of a process; the v2 hierarchy counts for each controller.
 
-        Where no controller is known the v2 path stands under the empty name.
+        Where no controller is known the v2 path stands under the empty name. Empty for a process
+        that is ending: from then on the kernel shows it at the root of v1 hierarchies.
         """
         pairs: list[tuple[bytes, bytes]] = []
         for line in _read_optional(f"{self.root}/{tid}/cgroup").splitlines():
@@ -149,7 +153,12 @@ class Procfs:
                 pairs.append((b"", path))
             else:
                 pairs.extend((name.removeprefix(b"name="), path) for name in names.split(b","))
-        return tuple(pairs)
+        # Asked behind the paths: if it is not ending now, it was not when they were read.
+        return () if self._is_ending(tid) else tuple(pairs)
+
+    def _is_ending(self, tid: int) -> bool:
+        fields = _read_optional(f"{self.root}/{tid}/stat").rpartition(b")")[2].split(None, 7)
+        return len(fields) <= _STAT_FLAGS or bool(int(fields[_STAT_FLAGS]) & _PF_EXITING)
 
     def read_unified_cgroup(self, tid: int) -> bytes | None:
         """Path in the v2 hierarchy, empty where there is none; None for a process that is gone."""

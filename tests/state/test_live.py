@@ -207,6 +207,36 @@ def test_cgroup_v1_shows_in_the_mount_namespace(fed, proc):
     assert event.thread.container_id == A[:12].encode()
 
 
+def test_a_move_of_a_process_that_is_ending_keeps_what_is_known(fed, proc):
+    """The kernel shows it at the root of v1 hierarchies from then on; it never was there.
+
+    Else a late look would take the children of `unshare -m` below an odd cgroup for a container.
+    """
+    base = proc.add(50, cgroup=f"4:memory:/sandbox/{A}\n")
+    fed.state.scan()
+    (base / "cgroup").write_text("4:memory:/\n")
+    words = (base / "stat").read_text().split()
+    words[8] = str(0x400004)  # PF_RANDOMIZE | PF_EXITING
+    (base / "stat").write_text(" ".join(words))
+    event = open_event(fed, 50, cgroup_id=1, mntns=OTHER_MNTNS)
+
+    assert event.thread.cgroups == ((b"memory", f"/sandbox/{A}".encode()),)
+
+
+def test_a_move_keeps_the_subsystems_that_events_tell_of(fed, proc):
+    """thread.cgroups reads the same whether an event told the paths or /proc was asked."""
+    proc.add(50)
+    fed.state.scan()
+    told = [b"cpuset=/", b"io=/", b"memory=/old"]
+    fed.execve(50, b"/bin/sh", live=make_live(50, cgroup_id=1), cgroups=told)
+    (proc.root / "50" / "cgroup").write_text(
+        "9:name=systemd:/\n8:pids:/\n4:memory:/new\n3:blkio:/\n2:cpuset:/\n0::/\n"
+    )
+    event = open_event(fed, 50, cgroup_id=1, mntns=OTHER_MNTNS)
+
+    assert event.thread.cgroups == ((b"cpuset", b"/"), (b"blkio", b"/"), (b"memory", b"/new"))
+
+
 def test_a_move_of_a_process_that_is_gone_keeps_what_is_known(fed, proc):
     """Where nothing better can be read the old paths stay."""
     proc.add(50, cgroup=POD, mntns=OTHER_MNTNS)
