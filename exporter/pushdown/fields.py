@@ -26,6 +26,7 @@ from exporter.pushdown.layout import CallLayout, Form, Place
 from exporter.pushdown.simplify import any_of
 from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type, socket_type_char
 from exporter.rules.bind import Read, Test
+from exporter.rules.fields.evt_facts import WITHOUT_ABSPATH
 from exporter.rules.fields.fd_facts import char_of_event
 from exporter.sources.probe.syscalls import Step
 
@@ -40,7 +41,14 @@ _EXEC_BITS = 0o111
 _ACCESS = 3
 
 
+def _hides_result(call: CallLayout) -> bool:
+    """Whether the event has no parameters, not even the result, which then reads as 0."""
+    return not call.event.params
+
+
 def _result(test: Test, call: CallLayout) -> Approximation:
+    if _hides_result(call):
+        return values.known_value(test, 0)
     found = values.number(test, _RET)
     if not call.has_messages:
         return found
@@ -49,14 +57,16 @@ def _result(test: Test, call: CallLayout) -> Approximation:
     return by_case((none, found), otherwise=values.number_from_zero(test))
 
 
-def _result_text(test: Test, _call: CallLayout) -> Approximation:
+def _result_text(test: Test, call: CallLayout) -> Approximation:
+    if _hides_result(call):
+        return values.known_value(test, b"SUCCESS")
     named = [(-number, errno_name(number)) for number in ERRNOS]
     failed = values.enumerated(test, _RET, named, b"")
     return by_case((SUCCEEDED, values.known_value(test, b"SUCCESS")), otherwise=failed)
 
 
-def _failed(test: Test, _call: CallLayout) -> Approximation:
-    return _truth(test, FAILED)
+def _failed(test: Test, call: CallLayout) -> Approximation:
+    return _truth(test, NEVER if _hides_result(call) else FAILED)
 
 
 def _truth(test: Test, condition: Approximation) -> Approximation:
@@ -233,10 +243,12 @@ def _absolute_path(test: Test, call: CallLayout) -> Approximation:
     arg = test.left.use.arg
     params = call.event.params
     indexes = [i for i, param in enumerate(params) if param.type == "FSRELPATH"]
-    at = 1 if arg == "dst" else 0
-    if at >= len(indexes) or (arg == "src" and len(indexes) < 2):
+    if call.step is Step.OPEN_BY_HANDLE:
+        return UNKNOWN
+    if not indexes or call.event.id in WITHOUT_ABSPATH:
         return NEVER
-    path = arguments.path_text(call, call.places.get(indexes[at]))
+    at = indexes[-1] if arg == "dst" else indexes[0]
+    path = arguments.path_text(call, call.places.get(at))
     return UNKNOWN if path is None else values.text(test, path)
 
 

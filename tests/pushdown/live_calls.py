@@ -33,7 +33,7 @@ CALL_NAMES = (
     "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "linkat",
     "symlink", "symlinkat",
     "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
-    "listen", "sendto", "sendmmsg", "recvfrom", "dup2",
+    "listen", "sendto", "sendmmsg", "recvfrom", "dup2", "getsockname", "mknodat",
 )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ class LiveCall:
             cpu=0,
             tid=TID,
             type=layout.event,
-            raw=[*raw, *[b""] * (len(layout.event.params) - len(raw))],
+            raw=[*raw, *[b""] * len(layout.event.params)][: len(layout.event.params)],
             decoders=live_decoders(layout.event),
             host=state.host,
             live=make_live(

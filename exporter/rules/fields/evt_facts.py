@@ -36,7 +36,7 @@ _OPEN_FLAGS = {
     "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": (2, None),
 }
 _CREAT_IDS = frozenset({"PPME_SYSCALL_CREAT_E", "PPME_SYSCALL_CREAT_X"})
-_WITHOUT_ABSPATH = frozenset({"PPME_SYSCALL_MKNODAT_X", "PPME_SYSCALL_NEWFSTATAT_X"})
+WITHOUT_ABSPATH = frozenset({"PPME_SYSCALL_MKNODAT_X", "PPME_SYSCALL_NEWFSTATAT_X"})
 """Calls with a directory descriptor that the reference engine has no absolute path of."""
 
 _OPENING_IDS = _OPEN_FLAGS.keys() | _CREAT_IDS
@@ -231,7 +231,7 @@ def bind_path(arg: Arg) -> Reader:
             opened = event.param(3)
             return normalise(opened) if opened is not None and (result(event) or 0) > 0 else None
         paths = [i for i, param in enumerate(event.type.params) if param.type == "FSRELPATH"]
-        if not paths or kind in _WITHOUT_ABSPATH:
+        if not paths or kind in WITHOUT_ABSPATH:
             return None
         # Calls with one path show it whatever the suffix says.
         index = paths[min(place, len(paths) - 1)]
