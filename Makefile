@@ -55,10 +55,11 @@ bench: setup-dev ## speed, latency and footprint, as ratios in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup-dev ## look for input that breaks rules loader or capture reader (FUZZ_SECONDS=300 each)
+fuzz: setup-dev ## look for input that breaks rules loader, capture reader or pushdown (FUZZ_SECONDS=300 each)
 	@mkdir -p .cache/fuzz
 	$(BIN)/python tests/fuzz/fuzz_rules.py -max_total_time=$(FUZZ_SECONDS) .cache/fuzz
 	$(BIN)/python tests/fuzz/fuzz_captures.py -max_total_time=$(FUZZ_SECONDS) .cache/fuzz-captures
+	$(BIN)/python -m tests.fuzz.twins --seconds $(FUZZ_SECONDS) --seed $$$$
 
 .PHONY: lock
 lock: setup-dev ## resolve dependencies anew into .ci/*.lock
