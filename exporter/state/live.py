@@ -13,6 +13,7 @@ from exporter.events.live import LiveContext
 from exporter.events.paths import with_slash
 from exporter.events.thread import Thread
 from exporter.sources.probe.record_params import RecordParams
+from exporter.state.plans import CLONES, EXECS
 from exporter.state.procfs import Procfs
 from exporter.state.tables import Tables
 
@@ -26,6 +27,9 @@ MAX_READS_PER_SECOND = 500
 _MAX_CGROUPS = 4096
 _MAX_MISSING_PARENTS = 32
 """Longest chain of unknown parents that is read at once."""
+
+_MOVES = CLONES | EXECS | {"PPME_SYSCALL_CHDIR_X", "PPME_SYSCALL_FCHDIR_X", "PPME_SYSCALL_CHROOT_X"}
+"""Events that come whatever the rules are, where they succeeded, and tell of the directory."""
 
 Cgroups = tuple[tuple[bytes, bytes], ...]
 
@@ -125,7 +129,9 @@ class LiveThreads:
             self._adopted(thread, live, event.ts_ns)
         if live.cwd is not None:
             leader = thread if thread.tid == thread.pid else self.tables.host.leader(thread)
-            if leader is not None:
+            # An event reads its own directory anyway. Those without one must not depend on which
+            # others the loaded rules let through: only what always comes tells of a move.
+            if leader is not None and (not leader.cwd or _is_move(event)):
                 leader.cwd = with_slash(live.cwd)
         if thread.cgroup_id != live.cgroup_id or thread.mntns != live.mntns:
             self._moved(thread, live, event.ts_ns)
@@ -296,6 +302,10 @@ class LiveThreads:
             return False
         self._window_reads += 1
         return True
+
+
+def _is_move(event: Event) -> bool:
+    return event.type.id in _MOVES and event.param(0) == 0
 
 
 def _renewed(cgroups: Cgroups, read: Cgroups) -> Cgroups:

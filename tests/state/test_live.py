@@ -6,6 +6,7 @@ import pytest
 
 from exporter.events.fd import Fd, FdType, L4Proto, Role
 from exporter.events.params import SocketTuple
+from exporter.events.paths import working_directory
 from exporter.state.live import MAX_READS_PER_SECOND
 from tests.live_contexts import HOST_MNTNS, START_NS, make_live
 
@@ -205,6 +206,22 @@ def test_cgroup_v1_shows_in_the_mount_namespace(fed, proc):
     event = open_event(fed, 50, cgroup_id=1, mntns=OTHER_MNTNS)
 
     assert event.thread.container_id == A[:12].encode()
+
+
+def test_only_events_that_always_come_move_the_directory_of_others(fed, proc):
+    """A directory that was renamed shows in events that carry it; whether they come depends on
+    the rules, and what other events show must not.
+    """
+    proc.add(50)
+    fed.state.scan()
+    directories = [
+        working_directory(open_event(fed, 50, cwd=b"/renamed")),
+        working_directory(open_event(fed, 50)),
+    ]
+    fed("chdir", 50, live=make_live(50, cwd=b"/there"), res=0, path=b"/there")
+    directories.append(working_directory(open_event(fed, 50)))
+
+    assert directories == [b"/renamed/", b"/home/ann/", b"/there/"]
 
 
 def test_a_move_of_a_process_that_is_ending_keeps_what_is_known(fed, proc):
