@@ -106,7 +106,6 @@ class Twins:
             place.mkdir()
             scope = ("--json", "--scope-pid", str(self._keeper.pid), "-r", str(self._rules))
             self.lanners.append(Lanner(place, *scope, *options, config=config))
-        self._since = [0] * len(self.lanners)
         self._lost = [0.0] * len(self.lanners)
         self._box = _ActorBox(directory, self.stage)
 
@@ -188,6 +187,9 @@ class Twins:
         """The alerts of each since the rules were loaded. Raises LossError."""
         alerts = [_counted(lines) for lines in self._lines_to_mark()]
         lost = [lanner.total("lanner_events_dropped_total", default=0) for lanner in self.lanners]
+        for lanner in self.lanners:
+            failed = lanner.total("lanner_event_errors_total", default=0)
+            assert not failed, "\n".join(line for line in lanner.log if "error" in line)
         if lost != self._lost:
             self._lost = lost
             raise LossError(f"events were lost: {lost}")
@@ -206,10 +208,11 @@ class Twins:
 
         def has_come() -> bool:
             assert lanner.process.poll() is None, "\n".join(lanner.log[-20:])
-            new = [line for _, line in lanner.lines[self._since[at] :]]
+            # Only we take lines away, and the reader adds them behind.
+            new = [line for _, line in lanner.lines[:]]
             end = next((number for number, line in enumerate(new) if mark in line), None)
             taken.extend(new[:end])
-            self._since[at] += len(new) if end is None else end + 1
+            del lanner.lines[: len(new) if end is None else end + 1]
             return end is not None
 
         wait_until(has_come, _SECONDS, "the mark")
