@@ -169,7 +169,8 @@ class Twins:
             thread.start()
         for thread in threads:
             thread.join()
-        assert all(status == 200 for status, _ in answers), answers
+        said = [line for lanner in self.lanners for line in lanner.log[-20:]]
+        assert all(status == 200 for status, _ in answers), "\n".join([str(answers), *said])
         # What comes before may have been matched by the old rules.
         self._lines_to_mark()
 
