@@ -207,5 +207,7 @@ class Pushdown:
 
 
 def _stand_back() -> None:
-    """Let the calling thread run when others do not want to."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    """Let the calling thread run when others do not want to. Going back takes a privilege."""
+    thread = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, thread) < _NICENESS:
+        os.setpriority(os.PRIO_PROCESS, thread, _NICENESS)
