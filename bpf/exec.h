@@ -83,7 +83,10 @@ int step_exec_failed_env(struct bpf_raw_tracepoint_args *ctx)
 	if (!s)
 		return 0;
 	w = start_writer(s, 15);
-	close_param(&w, s->aux ? append_vector(&w, s->aux, 0, RECORD_TRUNCATED_ENV) : 0);
+	/* A search of PATH fails a few times for each program started, and most environments have more
+	 * than sixteen variables. The event is defined by the first sixteen, and proc.env is that of
+	 * the caller, which was read at its start: nothing is missing. */
+	close_param(&w, s->aux ? append_vector(&w, s->aux, 0, 0) : 0);
 	save_writer(&w);
 	run_step(ctx, STEP_EXEC_FACTS);
 	return lost_step(s);
@@ -100,6 +103,7 @@ int step_exec_env(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	w = start_writer(s, 15);
 	mm = read_u64(s->task + OFF_TASK_MM);
+	s->env_at = w.off;
 	from = read_u64(mm + OFF_MM_ENV_START);
 	size = read_u64(mm + OFF_MM_ENV_END) - from;
 	if (size > PARAM_ROOM - 1) {
@@ -232,6 +236,7 @@ int step_exec_facts(struct bpf_raw_tracepoint_args *ctx)
 		if (is_memfd(read_u64(file + OFF_FILE_PATH + OFF_PATH_DENTRY)))
 			flags |= EXE_FROM_MEMFD;
 	}
+	s->exe_flags = flags;
 	put_u32(&w, flags);
 	put_u64(&w, read_u64(cred + OFF_CRED_CAP_INHERITABLE));
 	put_u64(&w, read_u64(cred + OFF_CRED_CAP_PERMITTED));
@@ -263,6 +268,7 @@ int step_exec_end(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	w = start_writer(s, 27);
 	task = s->task;
+	s->exepath_at = w.off;
 	if (s->att_file)
 		close_path_param(&w);
 	else

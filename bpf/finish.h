@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last step of every record: header, hand over to the ring buffer, counting. */
+/* The last steps of every record: header, hand over to the ring buffer, counting. */
 #pragma once
+
+/* Puts a record into the ring that a filter has seen. */
+int step_submit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = this_scratch();
+
+	if (!s)
+		return 0;
+	hand_over(s);
+	s->busy = 0;
+	return 0;
+}
 
 int step_finish(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -8,7 +20,10 @@ int step_finish(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!s)
 		return 0;
+	note_renames(s);
 	fill_header(s, (struct record_header *)s->data);
+	if (s->judge)
+		run_step(ctx, STEP_JUDGE);
 	hand_over(s);
 	if (s->messages) {
 		run_step(ctx, STEP_MESSAGE);

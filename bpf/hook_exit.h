@@ -91,6 +91,7 @@ int hook_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!s)
 		return 0;
 	s->task = task;
+	s->judge = FILTER_EXIT;
 	status = read_u32(task + OFF_TASK_EXIT_CODE);
 	w = start_writer(s, 0);
 	put_u64(&w, (s64)(s32)status);

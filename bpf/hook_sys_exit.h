@@ -186,8 +186,7 @@ int hook_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Where events go on to that are kept. */
-int record_call(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int record_exit(struct bpf_raw_tracepoint_args *ctx, u32 flags)
 {
 	u64 regs = ctx->args[0];
 	struct syscall_info *info = wanted_call(number_of(regs));
@@ -198,9 +197,22 @@ int record_call(struct bpf_raw_tracepoint_args *ctx)
 	s = begin_record(info->code, info->nparams, info->flags & SYSCALL_STATE);
 	if (!s)
 		return 0;
+	s->flags = info->flags & SYSCALL_ONLY_STATE ? RECORD_STATE_ONLY : flags;
 	s->ret = ctx->args[1];
 	s->ops = info->step == STEP_GENERIC ? info->ops : info->flags;
 	save_args(s, regs);
 	run_step(ctx, info->step);
 	return lost_step(s);
+}
+
+/* Where events go on to that are kept. */
+int record_call(struct bpf_raw_tracepoint_args *ctx)
+{
+	return record_exit(ctx, 0);
+}
+
+/* The same for those that no rule can match, but that the state needs. */
+int record_state(struct bpf_raw_tracepoint_args *ctx)
+{
+	return record_exit(ctx, RECORD_STATE_ONLY);
 }

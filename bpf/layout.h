@@ -71,6 +71,44 @@ struct record_header {
 /* The same for clone flags: the exit signal's byte makes room. */
 #define CLONE_CHILD_IN_PIDNS 1u
 
+/* What a filter of execs and ends of threads looks at (judge.h): facts of the finished record, each
+ * where exporter/pushdown/judged.py says. A text has its length, or JUDGED_UNKNOWN, in front and
+ * NULs behind. */
+#define JUDGED_TEXT_BYTES 512
+#define JUDGED_UNKNOWN 0xffff
+
+struct judged_text {
+	u64 length;
+	u8 text[JUDGED_TEXT_BYTES + 24];
+};
+
+struct judged {
+	u64 uid;
+	u64 gid;
+	u64 loginuid;
+	u64 tty;
+	u64 vpid;
+	u64 mntns;
+	u64 exe_flags;
+	u64 found_env; /* which of the needles are there; found: by text, as the texts below */
+	u64 found[8];
+	struct judged_text comm;
+	struct judged_text exe;
+	struct judged_text exepath;
+	struct judged_text args;
+	struct judged_text command_line;
+	struct judged_text parent;
+};
+
+/* Texts that rules look for (exporter/pushdown/needles.py). A table has a bit a needle, set for each
+ * byte that may stand at a place behind its start; a place beyond its end allows all. */
+struct needles {
+	u64 texts[8][256];
+	u64 env[8][256];
+	u32 wanted; /* bit: a text of struct judged to search */
+	u32 env_stride; /* only every so many places of the environment are looked at; 0: none */
+};
+
 #define STRING_MAX 4096
 #define RECORD_MASK 0x7fff
 #define MAX_ATTACH 4
@@ -109,6 +147,14 @@ struct scratch {
 	u64 message; /* index of the one that is written */
 	u64 kept_len;
 	u8 kept[256]; /* attachments of the first message */
+	u32 scan; /* text that is searched next */
+	u32 renames; /* of the record's thread, not told to user space yet; 0: none */
+	u32 judge; /* the filter that the finished record goes through, or 0 */
+	u32 args_at;
+	u32 env_at;
+	u32 exepath_at;
+	u32 exe_flags;
 };
 
 _Static_assert(sizeof(struct scratch) <= SCRATCH_BYTES, "user space sizes the map");
+_Static_assert(sizeof(struct judged) <= JUDGED_BYTES, "user space sizes the map");

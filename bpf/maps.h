@@ -39,7 +39,14 @@
 #define STEP_IO_PARAMS 32
 #define STEP_MESSAGE 33
 #define STEP_POLL 34
-#define STEP_COUNT 35
+#define STEP_JUDGE 35
+#define STEP_SUBMIT 36
+#define STEP_SCAN 37
+#define STEP_SCAN_ENV 38
+#define STEP_COUNT 39
+/* Filters of finished records, behind the steps; a slot is empty while every record is wanted. */
+#define FILTER_EXEC (STEP_COUNT + 0)
+#define FILTER_EXIT (STEP_COUNT + 1)
 
 /* What to do at the exit of a system call; all zero for one that nobody wants. */
 struct syscall_info {
@@ -74,6 +81,7 @@ struct event_counters {
 /* Beside the events' own counters: what could not be reported, and why. */
 #define MAX_NUMBER 512 /* native numbers lie below */
 #define FILTER_RECORD MAX_NUMBER /* index of record_call behind the filters */
+#define FILTER_STATE (MAX_NUMBER + 2) /* that of record_state */
 
 #define REASON_IA32 0
 #define REASON_SCRATCH_BUSY 1
@@ -96,6 +104,10 @@ struct event_counters {
 #define MAP_SCOPE_PIDS bpf_pseudo_fd(1, 7) /* hash: process id -> u8 */
 #define MAP_FILTERS bpf_pseudo_fd(1, 8) /* program array: number -> filter, then record_call */
 /* Numbers 9 and 10 are maps of the filters (exporter/pushdown/memory.py). */
+#define MAP_JUDGED bpf_pseudo_fd(1, 12) /* array: CPU -> struct judged */
+/* Number 14 is one of the filters' again. */
+#define MAP_RENAMED bpf_pseudo_fd(1, 15) /* hash: thread id -> u32, see rename.h */
+#define MAP_NEEDLES bpf_pseudo_fd(1, 13) /* array of one struct needles */
 
 /* Constants of one start, put in place by the loader in the same way; so the compiled text depends
  * on the kernel alone and can be kept. Those that are not set are 0, and the verifier drops what

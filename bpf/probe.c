@@ -20,6 +20,7 @@
 #include "layout.h"
 #include "kernel_read.h"
 #include "maps.h"
+#include "rename.h"
 #include "record.h"
 #include "beat.h"
 #include "scope.h"
@@ -52,6 +53,8 @@
 #include "attach.h"
 #include "header.h"
 #include "finish.h"
+#include "judge.h"
 #include "hook_exec.h"
 #include "hook_fork.h"
+#include "hook_rename.h"
 #endif

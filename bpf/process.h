@@ -24,6 +24,7 @@ static __always_inline void put_exe_and_args(struct writer *w)
 	}
 	close_param(w, len);
 	rest = end - from - len;
+	w->s->args_at = w->off;
 	if (end - from <= (u64)len) {
 		close_param(w, 0);
 		return;

@@ -143,6 +143,8 @@ static __always_inline struct scratch *begin_record(u32 code, u32 nparams, bool 
 	s->code = code;
 	s->nparams = nparams;
 	s->flags = 0;
+	s->judge = 0;
+	s->renames = 0;
 	s->natt = 0;
 	s->att_done = 0;
 	s->messages = 0;
@@ -189,6 +191,8 @@ static __always_inline void hand_over(struct scratch *s)
 		count_drop(code);
 		return;
 	}
+	if (s->renames)
+		forget_renames(s);
 	count = map_lookup(MAP_COUNTERS, &code);
 	if (count) {
 		count->submitted += 1;

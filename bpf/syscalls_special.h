@@ -62,8 +62,9 @@ int step_prctl(struct bpf_raw_tracepoint_args *ctx)
 	if (!s)
 		return 0;
 	option = s->args[0];
+	/* Children that a thread with a new name makes ask for it before any event of its own does. */
 	if (s->ops & SYSCALL_ONLY_STATE && option != PR_SET_CHILD_SUBREAPER &&
-	    option != PR_GET_CHILD_SUBREAPER) {
+	    option != PR_GET_CHILD_SUBREAPER && option != PR_SET_NAME) {
 		s->busy = 0;
 		return 0;
 	}

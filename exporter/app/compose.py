@@ -155,7 +155,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
             _SelfTalk(log),
             time.monotonic_ns(),
         ),
-        watch=_watcher(config, live, log),
+        watch=_watcher(config, live, state, log),
         registry=registry_of(config),
         counters=counter_options(config),
         rule_sampling=config.metrics.rule_sampling,
@@ -261,7 +261,7 @@ def fields_checksum() -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
-def _watcher(config: Config, source: ProbeSource | None, log: Logger) -> Watch:
+def _watcher(config: Config, source: ProbeSource | None, state: State, log: Logger) -> Watch:
     """What has the probe report the events of rulesets: filtered by the rules, or all of a type."""
     if source is None:
         return Watch()
@@ -278,6 +278,7 @@ def _watcher(config: Config, source: ProbeSource | None, log: Logger) -> Watch:
         log.warning(event, **facts)
 
     pushdown = Pushdown(source.probe, calls_for, say)
+    state.users.watch_host(pushdown.take_names)
     return Watch(pushdown.begin, pushdown.finish, pushdown.watch)
 
 

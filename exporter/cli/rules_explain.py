@@ -11,7 +11,7 @@ from exporter.app.reported_calls import calls_for
 from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
 from exporter.cli.options import config_options, read_config
 from exporter.errors import LannerError
-from exporter.pushdown.analysis import SYSCALL, analyse
+from exporter.pushdown.analysis import SYSCALL, analyse, analyse_hooks
 from exporter.pushdown.explain import (
     rule_to_json,
     rule_to_text,
@@ -55,7 +55,8 @@ def explain(
     raise_errors(report)
     if rule == "-":
         filters = analyse(report.ruleset, sorted(calls_for(report.ruleset)))
-        whole = ruleset_to_json(filters) if is_json else ruleset_to_text(filters)
+        hooks = analyse_hooks(report.ruleset)
+        whole = ruleset_to_json(filters, hooks) if is_json else ruleset_to_text(filters, hooks)
         click.echo(json.dumps(whole) if is_json else whole)
         return
     loaded = {entry.name: entry for entry in report.ruleset.rules}
@@ -67,11 +68,13 @@ def explain(
         )
     found = explain_rule(loaded[rule], _warnings(report, rule))
     alone = Ruleset((dataclasses.replace(loaded[rule], is_enabled=True),))
-    filters = analyse(alone, sorted(calls_for(alone))) if loaded[rule].source == SYSCALL else {}
+    is_syscall = loaded[rule].source == SYSCALL
+    filters = analyse(alone, sorted(calls_for(alone))) if is_syscall else {}
+    hooks = analyse_hooks(alone) if is_syscall else {}
     if is_json:
-        click.echo(json.dumps({**to_json(found), "pushdown": rule_to_json(filters, rule)}))
-    elif filters:
-        click.echo(f"{to_text(found)}\n\n{rule_to_text(filters, rule)}")
+        click.echo(json.dumps({**to_json(found), "pushdown": rule_to_json(filters, rule, hooks)}))
+    elif is_syscall:
+        click.echo(f"{to_text(found)}\n\n{rule_to_text(filters, rule, hooks)}")
     else:
         click.echo(to_text(found))
 

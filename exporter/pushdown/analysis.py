@@ -5,18 +5,19 @@ tests (`Approximation` has both sides), over the graph of plan.py as folded for 
 that macros that many rules share are translated once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from exporter.pushdown.approximation import ALWAYS, NEVER, UNKNOWN, Approximation, negated
-from exporter.pushdown.fields import KERNEL_FIELDS
+from exporter.pushdown.fields import HOOK_FIELDS, KERNEL_FIELDS
 from exporter.pushdown.ir import (
     FALSE,
     TRUE,
     Below,
     Fact,
     Group,
+    InSet,
     Kind,
     Literal,
     Observation,
@@ -25,7 +26,7 @@ from exporter.pushdown.ir import (
     groups_of,
     holds,
 )
-from exporter.pushdown.layout import CallLayout, call_layout
+from exporter.pushdown.layout import CallLayout, call_layout, hook_layout
 from exporter.pushdown.simplify import all_of, any_of, under, without_heavy
 from exporter.pushdown.values import known_value
 from exporter.rules.bind import Read, Test
@@ -40,7 +41,7 @@ from exporter.rules.plan import (
     children_of,
 )
 from exporter.rules.ruleset import Rule, Ruleset
-from exporter.sources.probe.syscalls import CALLS, STATE_CALLS, Step
+from exporter.sources.probe.syscalls import CALLS, STATE_CALLS, Hook, Step
 from exporter.state.state import LIVE_NEEDS
 
 SYSCALL = "syscall"
@@ -60,9 +61,10 @@ class RuleShare(Struct, frozen=True):
 
 
 class CallFilter(Struct, frozen=True):
-    """Which events of one call reach user space.
+    """Which events of one call, or of one hook, the rules see.
 
-    predicate: what any rule asks. is_needed: all of them do, because the state needs them.
+    predicate: what any rule asks. is_needed: the state gets those that change something, whatever
+    the rules ask, and so it does with all of a hook.
     notes_port: events that tell a port of a server for the first time do as well. shares: by rule.
     """
 
@@ -74,22 +76,25 @@ class CallFilter(Struct, frozen=True):
 
     @property
     def is_pass_through(self) -> bool:
-        """Whether every event reaches user space."""
-        return self.is_needed or self.predicate == TRUE
+        """Whether the rules see every event."""
+        return self.predicate == TRUE
 
     @property
     def is_unused(self) -> bool:
-        """Whether no event does."""
-        return not self.is_needed and not self.notes_port and self.predicate == FALSE
+        """Whether no rule looks at any, and no filter is needed to say so of each."""
+        is_followed = not self.is_needed or self.call.name in STATE_CALLS
+        return is_followed and not self.notes_port and self.predicate == FALSE
 
     def keeps(self, seen: Observation) -> bool:
-        """What the kernel decides of an event, but for `notes_port`.
+        """Whether the rules see an event, but for `notes_port`.
 
         When a fact that must be read first turns out to be unknown, the event is kept: by then
         what is always known has not ruled it out.
         """
         if self.is_pass_through:
             return True
+        if self.call.hook is not None:
+            return holds(self.predicate, seen)
         if not holds(without_heavy(self.predicate), seen):
             return False
         is_unknown = any(_is_unknown(seen, group) for group in groups_of(self.predicate))
@@ -109,13 +114,20 @@ def _is_unknown(seen: Observation, group: Group) -> bool:
 
 def analyse(ruleset: Ruleset, calls: Iterable[str] = tuple(CALLS)) -> dict[str, CallFilter]:
     """The filter of every call. Raises ConditionError for a condition that cannot be bound."""
+    return {one.call.name: one for one in _analyse(ruleset, map(call_layout, calls))}
+
+
+def analyse_hooks(ruleset: Ruleset) -> dict[Hook, CallFilter]:
+    """The filter of the events of every hook. Raises ConditionError as `analyse` does."""
+    return dict(zip(Hook, _analyse(ruleset, map(hook_layout, Hook)), strict=True))
+
+
+def _analyse(ruleset: Ruleset, layouts: Iterable[CallLayout]) -> Iterator[CallFilter]:
     rules = [rule for rule in ruleset.rules if rule.is_enabled and rule.source == SYSCALL]
     plan = Plan()
     roots = [plan.add_condition(rule.ast, SYSCALL) for rule in rules]
     folders = plan.folders()
-    found = {}
-    for name in calls:
-        layout = call_layout(name)
+    for layout in layouts:
         kind = layout.event
         places = [at for at, rule in enumerate(rules) if kind.code in rule.event_types]
         folded = {number: fold(kind) for number, fold in folders}
@@ -131,18 +143,21 @@ def analyse(ruleset: Ruleset, calls: Iterable[str] = tuple(CALLS)) -> dict[str, 
         if layout.step is Step.EXEC_FAILED:
             # Successful ones come from another tracepoint.
             predicate = under(predicate, [Literal(Below(Fact(Kind.RET), 0))])
-        found[name] = CallFilter(
+        elif layout.hook is Hook.EXEC:
+            predicate = under(predicate, [Literal(InSet(Fact(Kind.RET), frozenset({0})))])
+        yield CallFilter(
             call=layout,
             predicate=predicate,
             is_needed=_is_needed(layout),
             notes_port=layout.step is Step.ACCEPT,
             shares=tuple(shares),
         )
-    return found
 
 
 def _is_needed(layout: CallLayout) -> bool:
     """Whether the state needs every event. Successful execs do not come from the call's exit."""
+    if layout.hook is not None:
+        return False
     is_state = layout.name in STATE_CALLS or layout.event.id in LIVE_NEEDS
     return is_state and layout.step is not Step.EXEC_FAILED
 
@@ -236,6 +251,8 @@ class _Walker:
 def approximate_test(test: Test, call: CallLayout) -> Approximation:
     """What the kernel can say of one test on the events of a call."""
     if test.right is not None or not isinstance(test.left, Read):
+        return UNKNOWN
+    if call.hook is not None and test.left.use.field.kernel not in HOOK_FIELDS[call.hook]:
         return UNKNOWN
     if call.step is Step.NUMBER and test.left.use.field.name in {"evt.type", "syscall.type"}:
         # Calls without an event of their own share one, whose name is the call's.

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
-from exporter.pushdown.emit_facts import Facts, Target
+from exporter.pushdown.emit_facts import RET_OFFSET, Facts, Target
 from exporter.pushdown.emit_path import find_last_slash, read_path
 from exporter.pushdown.emit_quick import Quick
 from exporter.pushdown.emit_relative import RelativePaths
@@ -49,13 +49,14 @@ from exporter.pushdown.memory import (
     Slot,
 )
 from exporter.pushdown.simplify import is_likely, literals_of, weight_of, without
-from exporter.sources.probe.syscalls import MAX_NUMBER
+from exporter.sources.probe.syscalls import MAX_NUMBER, Step
 
-RECORD = MAX_NUMBER
-"""Index of the program that writes the record, behind the filters of all numbers."""
+RECORD, RECORD_STATE = MAX_NUMBER, MAX_NUMBER + 2
+"""Indices of the programs that write the record, for the rules and for the state alone, behind the
+filters of all numbers."""
 
 MAX_INSTRUCTIONS = 16_000
-_MAX_VALUES = 512
+MAX_VALUES = 512
 _PATHS = (Text.PATH, Text.PATH2)
 _IS_RELATIVE = Fact(Kind.RELATIVE)
 _IMMEDIATE = 1 << 31
@@ -228,6 +229,8 @@ class _Emitter:
     def _leave(self) -> None:
         code = self.code
         code.place(self.drop)
+        if self.one.is_needed:
+            self._keep_for_state()
         counter = FILTERED + 8 * self.one.call.event.code
         code.load(Size.U64, R1, R7, counter)
         code.alu(Alu.ADD, R1, 1)
@@ -235,12 +238,25 @@ class _Emitter:
         code.constant(R0, 0)
         code.exit()
         code.place(self.keep)
-        code.move(R1, R6)
-        code.pseudo_map(R2, MAP_FILTERS)
-        code.constant(R3, RECORD)
-        code.call(Helper.TAIL_CALL)
+        self._go_on_to(RECORD)
         code.constant(R0, 0)
         code.exit()
+
+    def _keep_for_state(self) -> None:
+        """What failed changed nothing, and a new thread tells more of itself than its maker."""
+        code, changed_nothing = self.code, Label()
+        code.load(Size.U64, R1, R6, RET_OFFSET)
+        is_clone = self.one.call.step is Step.CLONE
+        code.jump(changed_nothing, Jump.NE if is_clone else Jump.SLT, R1, 0)
+        self._go_on_to(RECORD_STATE)
+        code.place(changed_nothing)
+
+    def _go_on_to(self, index: int) -> None:
+        code = self.code
+        code.move(R1, R6)
+        code.pseudo_map(R2, MAP_FILTERS)
+        code.constant(R3, index)
+        code.call(Helper.TAIL_CALL)
 
     def _branch(self, predicate: Predicate, yes: Label, no: Label) -> None:
         """Go to one of the labels. Parts are evaluated left to right, as far as needed."""
@@ -265,7 +281,7 @@ class _Emitter:
     def _test(self, atom: Atom, hit: Label, miss: Label) -> None:
         code = self.code
         if isinstance(atom, TextIs):
-            if len(atom.values) > _MAX_VALUES:
+            if len(atom.values) > MAX_VALUES:
                 raise FilterTooLargeError(f"it compares with {len(atom.values):,} texts")
             if atom.fact is Text.COMM:
                 self.task.test_name(atom, hit, miss)
@@ -278,7 +294,7 @@ class _Emitter:
         self.facts.load(atom.fact)
         match atom:
             case InSet(_, values):
-                if len(values) > _MAX_VALUES:
+                if len(values) > MAX_VALUES:
                     raise FilterTooLargeError(f"it compares with {len(values):,} numbers")
                 for first, last in _runs(values):
                     self._compare_run(first, last, hit)

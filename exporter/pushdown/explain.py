@@ -10,8 +10,9 @@ from exporter.pushdown.ir import FALSE, TRUE, All, Atom, Fact, Kind, Literal, Pr
 from exporter.pushdown.ir import Any as Any_
 from exporter.pushdown.layout import CallLayout
 from exporter.rules.bind import Test
-from exporter.sources.probe.syscalls import Step
+from exporter.sources.probe.syscalls import Hook, Step
 
+NO_HOOKS: Mapping[Hook, CallFilter] = {}
 _MAX_BLAMED = 3
 _WIDTH = 88
 
@@ -50,13 +51,16 @@ def test_text(test: Test) -> str:
     return f"{test.left.key} {op} {values}"
 
 
-def forced_through(filters: Mapping[str, CallFilter]) -> list[ForcedThrough]:
-    """Rules that want every event of some call, in order of the rules."""
+def forced_through(
+    filters: Mapping[str, CallFilter], hooks: Mapping[Hook, CallFilter] = NO_HOOKS
+) -> list[ForcedThrough]:
+    """Rules that want every event of some call or hook, in order of the rules."""
     found: dict[tuple[int, tuple[str, ...]], list[str]] = {}
     names: dict[int, str] = {}
-    for name, one in filters.items():
+    for one in (*filters.values(), *hooks.values()):
+        name = one.call.name
         if one.is_needed or one.call.step is Step.EXEC_FAILED:
-            # Successful execs are sent in any case.
+            # Of execs the successful ones are told, which are more.
             continue
         for share in one.shares:
             if share.predicate == TRUE:
@@ -84,20 +88,30 @@ def _grouped(parts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _state_of(one: CallFilter) -> str:
-    if one.is_needed:
-        return "every one: the state needs it"
+    if one.is_needed or one.call.hook is not None:
+        return _for_both(one.predicate, one.call)
     if one.is_unused:
         return "none: not looked at"
     if one.notes_port and one.predicate == FALSE:
         return "the first of each port of a server"
     ports = "\nand the first of each port of a server" if one.notes_port else ""
-    return f"{_sent(one.predicate, one.call)}{ports}"
+    return f"{tree(one.predicate, one.call)}{ports}"
 
 
-def _sent(predicate: Predicate, call: CallLayout) -> str:
-    if call.step is Step.EXEC_FAILED:
-        return f"all that succeed; of those that fail:\n{tree(predicate, call)}"
-    return tree(predicate, call)
+def _for_both(predicate: Predicate, call: CallLayout) -> str:
+    """Of events that the state needs: those that are for more than that."""
+    if predicate == TRUE:
+        return "every one"
+    if predicate == FALSE:
+        return "for the state alone"
+    return f"for the rules, all others for the state alone:\n{tree(predicate, call)}"
+
+
+def _name(one: CallFilter) -> str:
+    """Of a call or hook; two sorts of execs are decided in two places."""
+    if one.call.hook is Hook.EXEC:
+        return "execve and execveat that succeed"
+    return f"{one.call.name} that fails" if one.call.step is Step.EXEC_FAILED else one.call.name
 
 
 def tree(predicate: Predicate, call: CallLayout) -> str:
@@ -144,21 +158,22 @@ def _share_of(one: CallFilter, rule: str) -> RuleShare | None:
     return next((share for share in one.shares if share.rule.name == rule), None)
 
 
-def rule_to_text(filters: Mapping[str, CallFilter], rule: str) -> str:
-    """What the kernel tests for one rule, by call."""
+def rule_to_text(
+    filters: Mapping[str, CallFilter], rule: str, hooks: Mapping[Hook, CallFilter] = NO_HOOKS
+) -> str:
+    """What the kernel tests for one rule, by call and hook."""
     parts: list[tuple[str, str]] = []
-    for name, one in filters.items():
+    for one in (*filters.values(), *hooks.values()):
         share = _share_of(one, rule)
         if share is None:
             continue
-        lines = [_sent(share.predicate, one.call)]
-        if one.is_needed:
-            lines = ["every one: the state needs it"]
+        is_for_state = one.is_needed or one.call.hook is not None
+        lines = [(_for_both if is_for_state else tree)(share.predicate, one.call)]
         if share.left:
             lines.append(f"left to Python: {'; '.join(map(test_text, share.left))}")
-        elif not one.is_needed:
+        elif not is_for_state:
             lines.append("left to Python: paths that are not plain, and the rest of the rules")
-        parts.append((name, "\n".join(lines)))
+        parts.append((_name(one), "\n".join(lines)))
     if not parts:
         return "The kernel sends no event for this rule."
     out = ["Sent by the kernel (pushdown):"]
@@ -166,45 +181,60 @@ def rule_to_text(filters: Mapping[str, CallFilter], rule: str) -> str:
     return "\n".join(out)
 
 
-def rule_to_json(filters: Mapping[str, CallFilter], rule: str) -> dict[str, Any]:
-    """The same as plain values: call -> what is sent and what is left."""
+def _by_name(
+    filters: Mapping[str, CallFilter], hooks: Mapping[Hook, CallFilter]
+) -> dict[str, CallFilter]:
+    return {**filters, **{str(hook): one for hook, one in hooks.items()}}
+
+
+def rule_to_json(
+    filters: Mapping[str, CallFilter], rule: str, hooks: Mapping[Hook, CallFilter] = NO_HOOKS
+) -> dict[str, Any]:
+    """The same as plain values: call -> what the rule is asked of and what is left.
+
+    Successful execs are `exec`, ends of threads `exit`.
+    """
     out = {}
-    for name, one in filters.items():
+    for name, one in _by_name(filters, hooks).items():
         share = _share_of(one, rule)
         if share is not None:
             out[name] = {
-                "kernel": "always" if one.is_needed else str(share.predicate),
-                "needed_by_state": one.is_needed,
+                "kernel": str(share.predicate),
+                "needed_by_state": one.is_needed or one.call.hook is not None,
                 "left": [test_text(test) for test in share.left],
                 "blamed": [test_text(test) for test in share.blamed],
             }
     return out
 
 
-def ruleset_to_text(filters: Mapping[str, CallFilter]) -> str:
-    """What reaches user space of each call, for all rules together."""
-    parts = [(name, _state_of(one)) for name, one in filters.items()]
+def ruleset_to_text(
+    filters: Mapping[str, CallFilter], hooks: Mapping[Hook, CallFilter] = NO_HOOKS
+) -> str:
+    """What reaches user space of each call and hook, for all rules together."""
+    parts = [(_name(one), _state_of(one)) for one in (*filters.values(), *hooks.values())]
     out = ["Events that the kernel sends, for all rules together:"]
     out += [_entry(names, text) for text, names in _grouped(parts).items()]
-    forced = forced_through(filters)
+    forced = forced_through(filters, hooks)
     if forced:
         out += ["", "Sent in full:", *(f"  {one}" for one in forced)]
     return "\n".join(out)
 
 
-def ruleset_to_json(filters: Mapping[str, CallFilter]) -> dict[str, Any]:
+def ruleset_to_json(
+    filters: Mapping[str, CallFilter], hooks: Mapping[Hook, CallFilter] = NO_HOOKS
+) -> dict[str, Any]:
     """The same as plain values."""
     return {
         "calls": {
             name: {
-                "kernel": "always" if one.is_pass_through else str(one.predicate),
-                "needed_by_state": one.is_needed,
+                "kernel": str(one.predicate),
+                "needed_by_state": one.is_needed or one.call.hook is not None,
                 "rules": [share.rule.name for share in one.shares],
             }
-            for name, one in filters.items()
+            for name, one in _by_name(filters, hooks).items()
         },
         "sent_in_full": [
             {"rule": one.rule, "calls": list(one.calls), "blamed": list(one.blamed)}
-            for one in forced_through(filters)
+            for one in forced_through(filters, hooks)
         ],
     }

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 
 from exporter.events.fd import FdType
 from exporter.events.native import open_flag_bits
+from exporter.events.table import load_event_table
 from exporter.events.text import ERRNOS, TYPE_CHARS, errno_name
 from exporter.pushdown import arguments, values
 from exporter.pushdown.approximation import (
     NEVER,
     UNKNOWN,
     Approximation,
+    at_most,
     both,
     by_case,
     either,
@@ -28,7 +30,7 @@ from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type
 from exporter.rules.bind import Read, Test
 from exporter.rules.fields.evt_facts import WITHOUT_ABSPATH
 from exporter.rules.fields.fd_facts import char_of_event
-from exporter.sources.probe.syscalls import Step
+from exporter.sources.probe.syscalls import Hook, Step
 
 KernelTest = Callable[[Test, CallLayout], Approximation]
 
@@ -225,6 +227,50 @@ def _fd_number(test: Test, call: CallLayout) -> Approximation:
     return values.number(test, arguments.word(place))
 
 
+def _image_text(text: Text) -> KernelTest:
+    """A text of a new image. The state takes all of them from the exec's record."""
+
+    def decide(test: Test, call: CallLayout) -> Approximation:
+        assert isinstance(test.left, Read)
+        is_whole = test.left.use.arg is None
+        return values.text(test, text) if call.hook is Hook.EXEC and is_whole else UNKNOWN
+
+    return decide
+
+
+def _user_name(test: Test, call: CallLayout) -> Approximation:
+    """Names of the host's users; containers have users of their own."""
+    if call.hook is None:
+        return UNKNOWN
+    return by_case((ON_HOST, values.text(test, Text.USER_NAME)), otherwise=UNKNOWN)
+
+
+def _parent_name(test: Test, call: CallLayout) -> Approximation:
+    """The state may not know the parent, and then every test is false.
+
+    Where it does, it knows the name that the parent's own events told last; bpf/rename.h keeps
+    account of names that none has told.
+    """
+    if call.hook is not Hook.EXEC or test.op == "exists":
+        return UNKNOWN
+    return at_most(values.text(test, Text.PARENT_COMM).if_true)
+
+
+def _environment(test: Test, call: CallLayout) -> Approximation:
+    """Only what it holds; an environment that could not be read leaves the one of before."""
+    assert isinstance(test.left, Read)
+    is_search = test.op in {"contains", "bcontains", "icontains"} and test.modifier is None
+    if call.hook is not Hook.EXEC or test.left.use.arg is not None or not is_search:
+        return UNKNOWN
+    return at_most(values.text(test, Text.ENVIRONMENT).if_true)
+
+
+def _image_flag(name: str) -> KernelTest:
+    bit = dict(load_event_table().value_tables["execve_flags"])[name]
+    flag = exactly(InSet(Fact(Kind.EXE_FLAGS, mask=bit), frozenset({bit})))
+    return lambda test, call: _truth(test, flag) if call.hook is Hook.EXEC else UNKNOWN
+
+
 def _parameter(test: Test, call: CallLayout) -> Approximation:
     assert isinstance(test.left, Read)
     index = arguments.parameter_index(call.event, test.left.use.arg)
@@ -267,6 +313,7 @@ KERNEL_FIELDS: Mapping[str, KernelTest] = {
     "proc.vpid": _number_of(Kind.VPID),
     "proc.tty": _number_of(Kind.TTY),
     "user.uid": _number_of(Kind.UID),
+    "user.name": _user_name,
     "user.loginuid": _number_of(Kind.LOGINUID),
     "group.gid": _number_of(Kind.GID),
     "container.id": _container,
@@ -277,6 +324,28 @@ KERNEL_FIELDS: Mapping[str, KernelTest] = {
     "fd.typechar": _fd_type_char,
     "fd.type": _fd_type,
     "fd.num": _fd_number,
+    "proc.exe": _image_text(Text.EXE),
+    "proc.exepath": _image_text(Text.EXEPATH),
+    "proc.args": _image_text(Text.ARGUMENTS),
+    "proc.cmdline": _image_text(Text.COMMAND_LINE),
+    "proc.pname": _parent_name,
+    "proc.env": _environment,
+    "proc.is_exe_writable": _image_flag("EXE_WRITABLE"),
+    "proc.is_exe_upper_layer": _image_flag("EXE_UPPER_LAYER"),
+    "proc.is_exe_lower_layer": _image_flag("EXE_LOWER_LAYER"),
+    "proc.is_exe_from_memfd": _image_flag("EXE_FROM_MEMFD"),
     **SOCKET_FIELDS,
 }
 """`Field.kernel` -> what the kernel says of a test on the field."""
+
+
+_OF_THREADS = frozenset({
+    "proc.name", "user.uid", "user.name", "user.loginuid", "group.gid", "container.id",
+})  # fmt: skip
+HOOK_FIELDS: Mapping[Hook, frozenset[str]] = {
+    Hook.EXEC: _OF_THREADS
+    | {name for name in KERNEL_FIELDS if name.startswith("proc.")}
+    | {"evt.rawres", "evt.res", "evt.failed"},
+    Hook.EXIT: _OF_THREADS,
+}
+"""What is known where no call returns; an exec from there has succeeded."""

@@ -16,6 +16,7 @@ from exporter.pushdown.emit import FilterTooLargeError, emit_filter
 from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_facts import Target
 from exporter.pushdown.explain import forced_through
+from exporter.pushdown.hook_filters import HookFilters
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.probe import Probe
 from exporter.sources.probe.source_text import architecture
@@ -60,8 +61,13 @@ class Pushdown:
         self._proc = proc
         self._lock = threading.Lock()
         self._ready: tuple[Ruleset, dict[str, int]] | None = None
+        self._hooks = HookFilters(probe, self._say_unfiltered)
         self._late: tuple[str, ...] = ()
         self._has_resolver = False
+
+    def take_names(self, names: Mapping[int, bytes]) -> None:
+        """The users of the host are these from now on: uid -> name. For the hot thread."""
+        self._hooks.take_names(names)
 
     def begin(self, ruleset: Ruleset) -> None:
         """`watch` for a start: the filters of the calls in LATE are left to `finish`."""
@@ -97,6 +103,7 @@ class Pushdown:
             if len(rulesets) > 1:
                 for name in self._probe.filtered:
                     self._probe.clear_filter(name)
+                self._hooks.clear()
                 calls = frozenset().union(*map(self._calls_for, rulesets))
                 self._probe.report(calls, STATE_CALLS)
             else:
@@ -116,10 +123,11 @@ class Pushdown:
         ]
         # What many rules look at is long in the making and must not come last.
         needed.sort(key=lambda name: len(self.filters[name].shares), reverse=True)
+        self._hooks.prepare(ruleset, self._target().host_mntns)
         self._late = tuple(name for name in needed if name in late)
         first = [name for name in needed if name not in late]
         self._ready = ruleset, self._load(first, is_urgent=is_urgent)
-        for forced in forced_through(self.filters):
+        for forced in forced_through(self.filters, self._hooks.filters):
             self._say(
                 "a rule wants every event of a type",
                 rule=forced.rule,
@@ -156,6 +164,7 @@ class Pushdown:
         return programs
 
     def _say_unfiltered(self, name: str, error: Exception) -> None:
+        """Tell of a filter that is not there."""
         self._say(
             "every event of a type is sent: its filter could not be loaded",
             type=name,
@@ -190,6 +199,7 @@ class Pushdown:
             self._probe.set_filter(name, program)
         for name in self._probe.filtered - programs.keys():
             self._probe.clear_filter(name)
+        self._hooks.switch()
         wanted = frozenset(name for name, one in self.filters.items() if not one.is_unused)
         self._probe.report(wanted, STATE_CALLS)
         self._drop_ready()
@@ -198,6 +208,7 @@ class Pushdown:
         if self._ready is not None:
             self._close(self._ready[1])
         self._ready = None
+        self._hooks.drop_ready()
 
     @staticmethod
     def _close(programs: dict[str, int]) -> None:

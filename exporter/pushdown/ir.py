@@ -35,9 +35,10 @@ class Group(IntEnum):
     SOCKET = 3
     PATH = 4
     PATH2 = 5
+    IMAGE = 6
 
 
-HEAVY = frozenset({Group.HOW, Group.SOCKET, Group.PATH, Group.PATH2})
+HEAVY = frozenset({Group.HOW, Group.SOCKET, Group.PATH, Group.PATH2, Group.IMAGE})
 """Groups that may turn out to be unknown; all others are always there."""
 
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
@@ -81,6 +82,7 @@ class Observation(Struct, kw_only=True, frozen=True):
     bases: for each of them the directory it starts from when it is relative, None where that is not
     known, or ALONE.
     how: the words of a struct open_how, None where they cannot be read. socket: as filters see it.
+    exe_flags and what follows: of a new image, None where the record tells no text.
     """
 
     ret: int = 0
@@ -96,6 +98,14 @@ class Observation(Struct, kw_only=True, frozen=True):
     paths: tuple[bytes | None, ...] = ()
     bases: tuple[bytes | None, ...] = ()
     socket: Socket | None = None
+    exe_flags: int = 0
+    exe: bytes | None = None
+    exepath: bytes | None = None
+    arguments: bytes | None = None
+    command_line: bytes | None = None
+    environment: bytes | None = None
+    user_name: bytes | None = None
+    parent_comm: bytes | None = None
 
 
 class Kind(StrEnum):
@@ -110,6 +120,7 @@ class Kind(StrEnum):
     TTY = "tty"
     HOST = "on the host"
     HOW = "open_how"
+    EXE_FLAGS = "executable's flags"
     FAMILY = "socket family"
     PROTOCOL = "protocol"
     BOUND = "bound to a port"
@@ -193,6 +204,8 @@ class Fact:
                 return None if path is None else int(seen.paths[0] != path)
             case Kind.HOW:
                 return None if seen.how is None else seen.how[self.index] & self.mask
+            case Kind.EXE_FLAGS:
+                return seen.exe_flags & self.mask
             case kind:
                 return _read_socket(kind, seen.socket)
 
@@ -204,7 +217,7 @@ class Fact:
             case Kind.HOW:
                 return f"open_how.{_HOW_WORDS[self.index]}{mask}"
             case kind:
-                return str(kind)
+                return f"{kind}{mask}"
 
 
 _HOW_WORDS = ("flags", "mode", "resolve")
@@ -224,16 +237,26 @@ class Text(StrEnum):
     COMM = "comm"
     PATH = "path"
     PATH2 = "second path"
+    EXE = "exe"
+    EXEPATH = "exepath"
+    ARGUMENTS = "arguments"
+    COMMAND_LINE = "command line"
+    ENVIRONMENT = "environment"
+    USER_NAME = "user's name"
+    PARENT_COMM = "parent's comm"
 
     @property
     def group(self) -> Group:
         """What is read to know it."""
-        return {Text.COMM: Group.TASK, Text.PATH: Group.PATH, Text.PATH2: Group.PATH2}[self]
+        return _GROUPS.get(self, Group.IMAGE)
 
     def read(self, seen: Observation) -> bytes | None:
         """The text; None when it is not known."""
         if self is Text.COMM:
             return seen.comm
+        if self.group is Group.IMAGE:
+            text: bytes | None = getattr(seen, self.name.lower())
+            return text if text is not None and len(text) <= IMAGE_TEXT_BYTES[self] else None
         index = int(self is Text.PATH2)
         path = seen.paths[index] if index < len(seen.paths) else None
         base = seen.bases[index] if index < len(seen.bases) else None
@@ -244,6 +267,19 @@ class Text(StrEnum):
         return path if path and is_plain(path) else None
 
 
+_GROUPS = {Text.COMM: Group.TASK, Text.PATH: Group.PATH, Text.PATH2: Group.PATH2}
+IMAGE_TEXT_BYTES = {
+    Text.EXE: 510,
+    Text.EXEPATH: 510,
+    Text.ARGUMENTS: 495,
+    Text.COMMAND_LINE: 511,
+    Text.ENVIRONMENT: 4096,
+    Text.USER_NAME: 4096,
+    Text.PARENT_COMM: 15,
+}
+"""Longest texts of a new image that are looked at (bpf/judge.h)."""
+
+
 class Match(StrEnum):
     """How a text is compared."""
 
@@ -251,6 +287,8 @@ class Match(StrEnum):
     PREFIX = "startswith"
     SUFFIX = "endswith"
     CONTAINS = "contains"
+    CONTAINS_FOLDED = "contains (any case)"
+    """Compared with bit 5 of every byte set, so that a few other characters are equal as well."""
     NAME = "last component ="
     DIRECTORY = "directory ="
 
@@ -434,6 +472,11 @@ def join(base: bytes, path: bytes) -> bytes:
     return above + b"/" + path[cut:] if cut < len(path) else above
 
 
+def fold(text: bytes) -> bytes:
+    """The text as CONTAINS_FOLDED compares it."""
+    return bytes(byte | 0x20 for byte in text)
+
+
 def test_text(match: Match, text: bytes, values: Iterable[bytes]) -> bool:
     """Whether a text compares with one of the values."""
     match match:
@@ -445,6 +488,9 @@ def test_text(match: Match, text: bytes, values: Iterable[bytes]) -> bool:
             return text.endswith(tuple(values))
         case Match.CONTAINS:
             return any(value in text for value in values)
+        case Match.CONTAINS_FOLDED:
+            folded = fold(text)
+            return any(fold(value) in folded for value in values)
         case Match.NAME:
             return text[text.rfind(b"/") + 1 :] in values
         case Match.DIRECTORY:

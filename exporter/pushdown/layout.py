@@ -12,10 +12,13 @@ from msgspec import Struct
 from exporter.events.table import EventType, event_type
 from exporter.sources.probe.syscalls import (
     CALLS,
+    EXECVE,
     HAS_DIRFD,
     IO_MESSAGES,
     OPEN_HOW,
+    PROCEXIT,
     CallSpec,
+    Hook,
     Step,
     parse_ops,
 )
@@ -56,7 +59,7 @@ class CallLayout(Struct, frozen=True):
     bases: of each of the paths (see Place). socket: argument with the socket that the event is
     about; -1 when it is the descriptor returned; None when there is none. has_messages: a call that
     succeeds has an event for each of its messages, with a result of its own. how: argument that
-    points to a struct open_how.
+    points to a struct open_how. hook: where its events come from if not from an exit.
     """
 
     name: str
@@ -68,6 +71,7 @@ class CallLayout(Struct, frozen=True):
     socket: int | None = None
     has_messages: bool = False
     how: int | None = None
+    hook: Hook | None = None
 
     def place(self, name: str) -> Place | None:
         """Where the parameter of this name comes from."""
@@ -131,6 +135,13 @@ def call_layout(name: str) -> CallLayout:
         has_messages=spec.step is Step.IO and bool(spec.flags & IO_MESSAGES),
         how=_HOW if spec.step is Step.OPEN and spec.flags & OPEN_HOW else None,
     )
+
+
+def hook_layout(hook: Hook) -> CallLayout:
+    """The layout of events that come from a hook: nothing of them is an argument."""
+    if hook is Hook.EXEC:
+        return CallLayout("execve", event_type(EXECVE), Step.EXEC_END, {}, (), (), hook=hook)
+    return CallLayout("procexit", event_type(PROCEXIT), Step.FINISH, {}, (), (), hook=hook)
 
 
 def _open(spec: CallSpec) -> dict[int, Place]:

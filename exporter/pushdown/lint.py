@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from exporter.pushdown.analysis import analyse
+from exporter.pushdown.analysis import analyse, analyse_hooks
 from exporter.pushdown.explain import forced_through
 from exporter.rules.lint import LintFinding
 from exporter.rules.lint.lint import place_of
@@ -28,5 +28,5 @@ def lint_pushdown(report: LoadReport, calls: Iterable[str]) -> list[LintFinding]
             places[forced.rule],
             "add a check that the kernel can test, such as a path or a program's name",
         )
-        for forced in forced_through(analyse(report.ruleset, calls))
+        for forced in forced_through(analyse(report.ruleset, calls), analyse_hooks(report.ruleset))
     ]

@@ -33,6 +33,7 @@ _COSTS = {
     Group.SOCKET: 40,
     Group.PATH: 60,
     Group.PATH2: 60,
+    Group.IMAGE: 8,
 }
 _MAX_FACTORED = 64
 """Disjunctions of more parts are not searched for common parts."""
@@ -233,7 +234,7 @@ def without_heavy(predicate: Predicate) -> Predicate:
 
 def without(predicate: Predicate, groups: frozenset[Group] | set[Group]) -> Predicate:
     """The predicate as far as the facts of other groups decide it: an upper bound."""
-    return _weakened(predicate, lambda literal: literal.group in groups)
+    return weakened(predicate, lambda literal: literal.group in groups)
 
 
 def is_likely(predicate: Predicate) -> bool:
@@ -253,15 +254,15 @@ def is_likely(predicate: Predicate) -> bool:
             return is_true
 
 
-def _weakened(predicate: Predicate, drop: Callable[[Literal], bool]) -> Predicate:
+def weakened(predicate: Predicate, drop: Callable[[Literal], bool]) -> Predicate:
     """The predicate with these literals taken for true."""
     match predicate:
         case Literal():
             return TRUE if drop(predicate) else predicate
         case All(parts):
-            return all_of(_weakened(part, drop) for part in parts)
+            return all_of(weakened(part, drop) for part in parts)
         case Any(parts):
-            return any_of(_weakened(part, drop) for part in parts)
+            return any_of(weakened(part, drop) for part in parts)
         case Constant():
             return predicate
 

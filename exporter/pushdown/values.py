@@ -23,6 +23,7 @@ from exporter.pushdown.ir import (
     WIDE,
     Below,
     Fact,
+    Group,
     InNetworks,
     InSet,
     Literal,
@@ -143,6 +144,9 @@ def text(test: Test, fact: Text) -> Approximation:
 
     def one(op: str, value: bytes) -> Approximation:
         match op:
+            case "icontains" if fact.group is Group.IMAGE:
+                folded = match(Match.CONTAINS_FOLDED, [value])
+                return at_most(folded.if_true) if value else ALWAYS
             case "=":
                 return match(Match.EQUAL, [value])
             case "!=":
@@ -205,7 +209,7 @@ def _has_sets(pattern: bytes) -> bool:
 
 def _leading(path: bytes, fact: Text, match: Matcher) -> Approximation:
     """The components of a path lead to the text's (one pmatch value)."""
-    if fact is Text.COMM:
+    if fact.group not in {Group.PATH, Group.PATH2}:
         return UNKNOWN
     parts = components(path)
     if not parts:

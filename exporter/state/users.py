@@ -6,6 +6,7 @@ Source: spec/state-tracking.md section 9; passwd(5), group(5).
 """
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exporter.events.container import Group, User
@@ -49,6 +50,7 @@ class Users:
         self._host_root = str(Path(etc).parent)
         self._proc_root = str(proc_root)
         self._stamps: tuple[int, int] = (-1, -1)
+        self._on_host_names: Callable[[Mapping[int, bytes]], None] | None = None
         self._window_ns = 0
         self._window_reads = 0
         self._window_looks = 0
@@ -63,6 +65,8 @@ class Users:
         users = {(b"", user.uid): user for user in read_passwd(self._passwd)}
         groups = {(b"", group.gid): group for group in read_groups(self._group)}
         users.setdefault((b"", 0), User(uid=0, gid=0, name=b"root", home=b"/root"))
+        if self._on_host_names is not None:
+            self._on_host_names({uid: user.name for (_, uid), user in users.items()})
         for key in [key for key in self.host.users if not key[0]]:
             del self.host.users[key]
         for gkey in [key for key in self.host.groups if not key[0]]:
@@ -70,6 +74,12 @@ class Users:
         self.host.users.update(users)
         self.host.groups.update(groups)
         self.counters.users_read += 1
+
+    def watch_host(self, on_names: Callable[[Mapping[int, bytes]], None]) -> None:
+        """Tell a function the names of the host's users, now and just before they change."""
+        self._on_host_names = on_names
+        self._stamps = (-1, -1)
+        self.load_host()
 
     def ensure(
         self,

@@ -123,6 +123,23 @@ def test_failed_execve_tells_what_was_tried(rig):
     assert expected == {name: event.named_param(name) for name in expected}
 
 
+def test_failed_execve_is_whole_with_sixteen_variables(rig):
+    """A longer environment of a failed exec is no impairment; longer arguments are one."""
+    pid, _, events = rig.run(
+        """
+        for count, size in ((2, 40), (40, 2)):
+            try:
+                os.execve("/no/tool", ["t"] * count, {f"V{n:02}": "x" for n in range(size)})
+            except FileNotFoundError:
+                pass
+        """
+    )
+
+    first, second = of(events, "execve", pid)
+    assert first.named_param("env").split(b"\0")[:-1] == [b"V%02d=x" % n for n in range(16)]
+    assert (first.live.truncated, second.live.truncated) == (0, TRUNCATED_ARGS)
+
+
 def test_execveat_of_a_memfd(rig):
     """Executing a memfd is flagged as such; the path is its name."""
     pid, _, events = rig.run(

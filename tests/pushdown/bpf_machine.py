@@ -4,14 +4,16 @@ It checks what the verifier would: every access lies inside known memory, every 
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from exporter.pushdown.assembler import Helper
+from exporter.pushdown.emit import RECORD, RECORD_STATE
+from exporter.pushdown.emit_hook import MAP_STEPS
 from exporter.pushdown.ir import AF_INET6, Observation, Socket
 from exporter.pushdown.memory import MAP_FILTERS, MAP_MEMORY, MAP_PORTS, RESUME
-from exporter.sources.probe.syscalls import MAX_NUMBER
+from exporter.sources.probe.syscalls import Step
 from tests.pushdown.kernel_paths import PATH_OFFSETS, Paths
 
 U64 = (1 << 64) - 1
@@ -22,6 +24,8 @@ _HOW = 2
 _STEPS = 2_000_000
 _MAX_JUMPS = 6
 _KERNEL_FUNCTION = 2
+_ENDS = (RECORD, RECORD_STATE, Step.SUBMIT)
+"""Programs that end the run of a filter."""
 _SWAP = 0xDC
 
 OFFSETS = {
@@ -57,6 +61,10 @@ class Machine:
     regions: dict[int, bytearray] = field(default_factory=dict)
     next_kernel: int = _KERNEL
     programs: dict[int, bytes] = field(default_factory=dict)
+    went_to: int | None = None
+    """Index of the program that the last run went on to."""
+    maps: dict[int, Callable[[int], int]] = field(default_factory=dict)
+    """Further maps by number: key -> address of the value, or 0."""
 
     def region(self, size: int, data: bytes = b"") -> int:
         """Address of new kernel memory."""
@@ -207,7 +215,8 @@ class Machine:
         self.regions.setdefault(_PORTS, bytearray(4 * (1 << 16)))
         for _ in range(_MAX_JUMPS):
             index = self._run_program(code)
-            if index is None or index == MAX_NUMBER:
+            self.went_to = index
+            if index is None or index in _ENDS:
                 assert self.read(_MEMORY + RESUME, 8) == 0, "the next filter would go astray"
                 return index is not None
             code = self.programs[index]
@@ -238,8 +247,8 @@ class Machine:
                     registers[0] = registers[1]
                 elif immediate == Helper.TAIL_CALL:
                     assert registers[1] == _CONTEXT
-                    assert registers[2] == _MAPS + MAP_FILTERS
-                    if registers[3] in (MAX_NUMBER, *self.programs):
+                    assert registers[2] in {_MAPS + MAP_FILTERS, _MAPS + MAP_STEPS}
+                    if registers[3] in (*_ENDS, *self.programs):
                         return registers[3]
                     registers[0] = U64
                 else:
@@ -278,6 +287,8 @@ class Machine:
                 return _TASK
             case Helper.MAP_LOOKUP:
                 key = self.read(_known(second), 4)
+                if _known(first) - _MAPS in self.maps:
+                    return self.maps[_known(first) - _MAPS](key)
                 assert first in {_MAPS + MAP_MEMORY, _MAPS + MAP_PORTS}
                 return _MEMORY if first == _MAPS + MAP_MEMORY else _PORTS + 4 * key
             case Helper.PROBE_READ_KERNEL | Helper.PROBE_READ_USER:
@@ -307,6 +318,28 @@ class Machine:
         text = bytes(memory[at:]).split(b"\0", 1)[0][: size - 1] + b"\0"
         target[place : place + len(text)] = text
         return len(text)
+
+
+def unreachable(code: bytes) -> set[int]:
+    """Numbers of the instructions that nothing leads to; the verifier refuses such programs."""
+    instructions = [struct.unpack_from("<BBhi", code, at) for at in range(0, len(code), 8)]
+    reached: set[int] = set()
+    pending = [0]
+    while pending:
+        at = pending.pop()
+        if at in reached:
+            continue
+        reached.add(at)
+        opcode, _, offset, _ = instructions[at]
+        if opcode == 0x18:
+            reached.add(at + 1)
+            pending.append(at + 2)
+            continue
+        if opcode & 7 == 5 and opcode not in (0x85, 0x95):
+            pending.append(at + 1 + offset)
+        if opcode not in (0x05, 0x95):
+            pending.append(at + 1)
+    return set(range(len(instructions))) - reached
 
 
 def _known(value: int | None) -> int:

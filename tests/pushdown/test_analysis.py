@@ -21,12 +21,12 @@ from tests.rules.test_compiler import make_rule
 CODES = frozenset(LiveCall(name).layout.event.code for name in CALL_NAMES)
 
 
-def ruleset_of(texts):
+def ruleset_of(texts, codes=CODES):
     """Rules of the conditions that are ones."""
     rules: list[Rule] = []
     for text in texts:
         try:
-            rule = make_rule(len(rules), text, codes=CODES)
+            rule = make_rule(len(rules), text, codes=codes)
             Engine(Ruleset((rule,)))
         except RuleError:
             continue
@@ -192,5 +192,7 @@ class TestPrecision:
         assert filters["mkdir"].is_unused
         assert filters["mkdir"].predicate == FALSE
         assert filters["chdir"].is_needed
-        assert filters["clone"].is_pass_through
+        assert filters["chdir"].is_unused
+        assert filters["setuid"].is_needed
+        assert not filters["setuid"].is_unused
         assert not filters["accept"].is_unused

@@ -5,9 +5,12 @@ import json
 from click.testing import CliRunner
 
 from exporter.cli import cli
-from exporter.pushdown.analysis import analyse
+from exporter.events.table import event_type
+from exporter.pushdown.analysis import analyse, analyse_hooks
 from exporter.pushdown.explain import forced_through, rule_to_text, ruleset_to_text
+from exporter.sources.probe.syscalls import EXECVE
 from tests.pushdown.test_analysis import ruleset_of
+from tests.rules.condition_strategies import ALL_CODES
 
 READ = (
     "evt.type in (open, openat) and evt.is_open_read = true and fd.name startswith /etc/"
@@ -41,10 +44,37 @@ def test_rules_that_want_everything_are_named_with_the_checks_to_blame():
 
 def test_the_whole_says_why_events_are_sent():
     """The state's needs, the rules', and what nobody asks for."""
-    text = ruleset_to_text(analyse(ruleset_of([READ]), ["chdir", "openat", "mkdir", "accept"]))
-    assert "  chdir:\n    every one: the state needs it" in text
+    texts = [READ, "evt.type = chroot and proc.name = a", "evt.type = clone"]
+    rules = ruleset_of(texts, ALL_CODES)
+    calls = ["chdir", "chroot", "clone", "openat", "mkdir", "accept"]
+    text = ruleset_to_text(analyse(rules, calls))
+    assert "  chdir:\n    for the state alone" in text
+    assert "  chroot:\n    for the rules, all others for the state alone:\n    comm = a" in text
+    assert "  clone:\n    every one" in text
     assert "  mkdir:\n    none: not looked at" in text
     assert "  accept:\n    the first of each port of a server" in text
+
+
+def test_execs_are_told_by_their_end():
+    """Those that succeed go to the state; who wants all of them for the rules is named."""
+    codes = frozenset({event_type(EXECVE).code})
+    narrow = "evt.type = execve and proc.name = a and proc.cwd = b"
+    rules = ruleset_of([narrow, "evt.type = execve and (proc.cwd = x or proc.exe = y)"], codes)
+    filters, hooks = analyse(rules, ["execve"]), analyse_hooks(rules)
+    assert rule_to_text(filters, "rule 0", hooks) == (
+        "Sent by the kernel (pushdown):\n"
+        "  execve that fails:\n"
+        "    comm = a\n"
+        "    left to Python: proc.cwd = b\n"
+        "  execve and execveat that succeed:\n"
+        "    for the rules, all others for the state alone:\n"
+        "    comm = a\n"
+        "    left to Python: proc.cwd = b"
+    )
+    assert [str(one) for one in forced_through(filters, hooks)] == [
+        'rule "rule 1" wants every execve: the kernel cannot test proc.cwd = x'
+    ]
+    assert "procexit:\n    for the state alone" in ruleset_to_text(filters, hooks)
 
 
 def test_the_command_prints_both():

@@ -80,6 +80,7 @@ CLASS = FieldClass(
             "comm of the parent process",
             of_parent(lambda t: t.comm),
             cost=300,
+            kernel="proc.pname",
         ),
         Field(
             "proc.cmdline",
@@ -87,6 +88,7 @@ CLASS = FieldClass(
             "comm followed by the arguments, joined by spaces",
             of_thread(command_line),
             cost=250,
+            kernel="proc.cmdline",
         ),
         Field(
             "proc.tty",
@@ -105,6 +107,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.exepath),
             inline="t.exepath if t is not None else None",
             cost=15,
+            kernel="proc.exepath",
         ),
         Field(
             "proc.aname",
@@ -139,6 +142,7 @@ CLASS = FieldClass(
             bind=bind_argument,
             cost=200,
             arg=ArgKind.INDEX,
+            kernel="proc.args",
         ),
         Field(
             "proc.exe",
@@ -147,6 +151,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.exe),
             inline="t.exe if t is not None else None",
             cost=15,
+            kernel="proc.exe",
         ),
         Field(
             "proc.vpid",
@@ -175,6 +180,7 @@ CLASS = FieldClass(
             bind=bind_variable,
             cost=1000,
             arg=ArgKind.KEY,
+            kernel="proc.env",
         ),
         Field(
             "proc.sname",
@@ -245,6 +251,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.exe_upper_layer),
             inline="t.exe_upper_layer if t is not None else None",
             cost=15,
+            kernel="proc.is_exe_upper_layer",
         ),
         Field(
             "proc.is_exe_from_memfd",
@@ -253,6 +260,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.exe_from_memfd),
             inline="t.exe_from_memfd if t is not None else None",
             cost=15,
+            kernel="proc.is_exe_from_memfd",
         ),
         Field(
             "proc.is_vpgid_leader",
@@ -499,6 +507,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.exe_writable),
             inline="t.exe_writable if t is not None else None",
             cost=15,
+            kernel="proc.is_exe_writable",
         ),
         Field(
             "proc.is_exe_lower_layer",
@@ -507,6 +516,7 @@ CLASS = FieldClass(
             of_thread(lambda t: t.exe_lower_layer),
             inline="t.exe_lower_layer if t is not None else None",
             cost=15,
+            kernel="proc.is_exe_lower_layer",
         ),
         Field(
             "proc.is_sid_leader",

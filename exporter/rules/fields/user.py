@@ -97,6 +97,7 @@ USER_CLASS = FieldClass(
             ),
             _user_name,
             cost=200,
+            kernel="user.name",
         ),
         Field(
             "user.loginname",

@@ -32,6 +32,7 @@ from exporter.sources.probe.syscalls import (
     STATE,
     STATE_CALLS,
     UNKNOWN,
+    Hook,
     Step,
     encode_ops,
     native_numbers,
@@ -43,6 +44,12 @@ DEFAULT_SNAPLEN = 80
 MAX_SNAPLEN = 4095
 """Room of the probe for what is read or written (bpf/layout.h)."""
 MIN_KERNEL = (5, 8)
+NAMES_MAX = 4096
+"""Users whose names are tested in the kernel, as far as they differ from those without a name."""
+
+RENAMED_MAX = 65536
+"""Threads with a new name that no event has told yet."""
+
 SCOPE_PIDS_MAX = 65536
 """Processes that a process tree in scope may have at one time."""
 
@@ -62,7 +69,8 @@ _COUNTERS = struct.Struct("<QQQQ")
 _FILTER_MEMORY_BYTES = 8 * source_text.EVENT_CODES + source_text.FILTER_TEXTS_BYTES
 """Of one CPU: a counter of events left out by event code, then room for texts."""
 _FILTER_MAPS = frozenset({"filters", "filter_memory", "filter_ports"})
-_EXIT_PROGRAMS = frozenset({"hook_sys_exit", source_text.RECORD})
+_HOOK_FILTER_MAPS = frozenset({"scratch", "steps", "judged", "names"})
+_EXIT_PROGRAMS = frozenset({"hook_sys_exit", source_text.RECORD, source_text.RECORD_STATE})
 """Programs on sys_exit that no other hook jumps to."""
 _PORTS = 1 << 16
 _MAP_STEPS, _IS_TYPED = 4, 108
@@ -135,6 +143,8 @@ class Probe:
         self._reported: frozenset[str] = frozenset()
         self._followed: frozenset[str] = frozenset()
         self._filters: dict[str, int] = {}
+        self._hook_filters: set[Hook] = set()
+        self._names: frozenset[int] = frozenset()
         self._typed_for = 0
         self.offsets: dict[str, int] = {}
         """Constants of this kernel (offsets.py), once the probe is open."""
@@ -191,7 +201,7 @@ class Probe:
         """Programs to attach; those that would have nothing to do are left out."""
         idle = set()
         if event_type(EXECVE).code not in self._codes:
-            idle.add("hook_exec")
+            idle |= {"hook_exec", "hook_rename"}
         if self.options.scope_pid is None:
             if source_text.architecture() == "x86_64":
                 idle.add("hook_fork")
@@ -237,8 +247,9 @@ class Probe:
         """Attach what tells of successful execs, once they are wanted."""
         if not self._links or event_type(EXECVE).code not in self._codes:
             return
-        if "hook_exec" not in self._links.values():
-            self._attach("hook_exec")
+        for program in ("hook_rename", "hook_exec"):
+            if program not in self._links.values():
+                self._attach(program)
 
     def _attach(self, program: str) -> None:
         is_typed = self.is_typed and program in _EXIT_PROGRAMS
@@ -322,7 +333,7 @@ class Probe:
         hooks = source_text.HOOKS.keys() - _EXIT_PROGRAMS
         try:
             for name, instructions in code.items():
-                if name in hooks:
+                if name in hooks or name in source_text.HOOK_PROGRAMS:
                     continue
                 placed = kernel.place(instructions, maps, {**constants, _IS_TYPED: 1})
                 own = name if name in _EXIT_PROGRAMS else f"exit_{name}"
@@ -342,7 +353,8 @@ class Probe:
         """Descriptor of a program that decides which events of a system call are recorded.
 
         code: instructions with the numbers of maps in place of descriptors. To keep an event they
-        go on to the program at index MAX_NUMBER of the filters. Raises ProbeError.
+        go on to the program at index MAX_NUMBER of the filters, to keep it for the state alone to
+        the one at MAX_NUMBER + 2. Raises ProbeError.
         """
         maps = {
             place: self._maps[of]
@@ -367,6 +379,54 @@ class Probe:
         number = self._filters.pop(name, None)
         if number is not None:
             kernel.delete_element(self._maps["filters"], struct.pack("<I", number))
+
+    def load_hook_filter(self, hook: Hook, code: bytes) -> int:
+        """Descriptor of a program that decides which finished records of a hook the rules see.
+
+        code: as for `load_filter`; it goes on to the step SUBMIT. Raises ProbeError.
+        """
+        numbers = {
+            place: self._maps[of]
+            for place, of in enumerate(self._map_specs(), start=1)
+            if of in _HOOK_FILTER_MAPS
+        }
+        return kernel.load_program(f"filter_{hook}", kernel.place(code, numbers, {}))
+
+    def set_hook_filter(self, hook: Hook, program: int) -> None:
+        """From now on have a loaded program decide on the records of a hook."""
+        kernel.update_map(
+            self._maps["steps"], struct.pack("<I", hook.slot), struct.pack("<I", program)
+        )
+        self._hook_filters.add(hook)
+
+    def write_needles(self, needles: bytes) -> None:
+        """The texts that the filter of execs looks for; no such filter may be in place."""
+        kernel.update_map(self._maps["needles"], bytes(4), needles)
+
+    def write_names(self, verdicts: Mapping[int, int]) -> None:
+        """What the filters of hooks test of users' names: uid -> bits.
+
+        Each uid's entry changes at once; too many leave none at all. Raises ProbeError.
+        """
+        fd = self._maps["names"]
+        if len(verdicts) > NAMES_MAX:
+            verdicts = {}
+        for uid, bits in verdicts.items():
+            kernel.update_map(fd, struct.pack("<I", uid), struct.pack("<Q", bits))
+        for uid in self._names - verdicts.keys():
+            kernel.delete_element(fd, struct.pack("<I", uid))
+        self._names = frozenset(verdicts)
+
+    def clear_hook_filter(self, hook: Hook) -> None:
+        """Give every record of a hook to the rules."""
+        if hook in self._hook_filters:
+            self._hook_filters.discard(hook)
+            kernel.delete_element(self._maps["steps"], struct.pack("<I", hook.slot))
+
+    @property
+    def hooks_filtered(self) -> frozenset[Hook]:
+        """Hooks that have a filter."""
+        return frozenset(self._hook_filters)
 
     @property
     def filtered(self) -> frozenset[str]:
@@ -406,14 +466,18 @@ class Probe:
             "events": (kernel.RINGBUF, 0, 0, self.options.ring_bytes),
             "scratch": (array, 4, source_text.SCRATCH_BYTES, cpus),
             "syscalls": (array, 4, _SYSCALL_INFO.size, MAX_NUMBER),
-            "steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),
+            "steps": (kernel.PROG_ARRAY, 4, 4, len(Step) + len(Hook)),
             "counters": (percpu, 4, _COUNTERS.size, source_text.EVENT_CODES),
             "reasons": (percpu, 4, 8, len(REASONS) + 1),
             "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
-            "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 2),
+            "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 3),
             "filter_memory": (array, 4, _FILTER_MEMORY_BYTES, cpus),
             "filter_ports": (array, 4, 4, _PORTS),
             "exit_steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),
+            "judged": (array, 4, source_text.JUDGED_BYTES, cpus),
+            "needles": (array, 4, source_text.NEEDLES_BYTES, 1),
+            "names": (kernel.HASH, 4, 8, NAMES_MAX),
+            "renamed": (kernel.HASH, 4, 4, RENAMED_MAX),
         }
 
     def _fill(self) -> None:
@@ -423,7 +487,7 @@ class Probe:
             index = struct.pack("<I", step)
             if program in self._programs:
                 kernel.update_map(steps, index, struct.pack("<I", self._programs[program]))
-            if self.is_typed:
+            if f"exit_{program}" in self._programs:
                 typed = struct.pack("<I", self._programs[f"exit_{program}"])
                 kernel.update_map(self._maps["exit_steps"], index, typed)
         self._put_filter(MAX_NUMBER, self._programs[source_text.RECORD])
@@ -434,6 +498,9 @@ class Probe:
         known = {*native_numbers(source_text.architecture()).values(), BEAT_CALL}
         for number in set(range(MAX_NUMBER)) - known:
             kernel.update_map(self._maps["syscalls"], struct.pack("<I", number), unknown)
+        self._put_filter(MAX_NUMBER + 2, self._programs[source_text.RECORD_STATE])
+        # The entry that says whether a rename was lost (bpf/rename.h).
+        kernel.update_map(self._maps["renamed"], bytes(4), bytes(4))
 
     def _seed_scope(self) -> None:
         """Once more after the first pass: forks before the probe was attached are caught then."""
@@ -511,6 +578,7 @@ class Probe:
             while fds:
                 os.close(fds.popitem()[1])
         self._filters.clear()
+        self._hook_filters.clear()
 
     def counters(self) -> ProbeCounters:
         """Sums over all CPUs; only codes that this probe can emit."""

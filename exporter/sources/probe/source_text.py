@@ -30,11 +30,18 @@ CALL_PROGRAMS = frozenset(
 )
 """Those that only a record of a system call's exit goes through."""
 
+HOOK_PROGRAMS = frozenset(
+    f"step_{step.name.lower()}"
+    for step in (Step.EXEC_ENV, Step.JUDGE, Step.SUBMIT, Step.SCAN, Step.SCAN_ENV)
+)
+"""Those that no such record goes through."""
+
 HOOKS = {
     "hook_sys_exit": "sys_exit",
     "hook_exec": "sched_process_exec",
     "hook_fork": "sched_process_fork",
     "hook_exit": "sched_process_exit",
+    "hook_rename": "task_rename",
 }
 """Function in bpf/ -> raw tracepoint that it is attached to."""
 
@@ -54,14 +61,20 @@ PARTS = (1, 2)
 FILTER_TEXTS_BYTES = 4096
 """Room for the texts that filters look at (exporter/pushdown/memory.py)."""
 
+JUDGED_BYTES = 8192
+"""Room for struct judged (bpf/layout.h)."""
+
+NEEDLES_BYTES = 2 * 8 * 256 * 8 + 8
+"""Size of struct needles (bpf/layout.h)."""
+
 SCRATCH_BYTES = 48 * 1024
 """Room for struct scratch (bpf/layout.h)."""
 
 BUSY_CALLS = ("open", "openat", "connect", "accept4", "socket")
 """Calls that are made often enough to pay for a branch of their own on the way to their filter."""
 
-RECORD = "record_call"
-"""Function in bpf/ that filters go on to."""
+RECORD, RECORD_STATE = "record_call", "record_state"
+"""Functions in bpf/ that filters go on to: with events for the rules, and for the state alone."""
 
 EVENT_CODES = max(event.code for event in load_event_table().events) + 1
 
@@ -113,6 +126,7 @@ def build_text(directory: Path, offsets: str) -> str:
     lines = [
         f"#define PAGE_SIZE {os.sysconf('SC_PAGE_SIZE')}",
         f"#define SCRATCH_BYTES {SCRATCH_BYTES}",
+        f"#define JUDGED_BYTES {JUDGED_BYTES}",
     ]
     numbers = native_numbers(architecture())
     lines += [

@@ -7,7 +7,7 @@ Source: spec/events.yaml; state-tracking.md section 11.
 """
 
 import re
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import cache
 
 from msgspec import Struct
@@ -53,6 +53,22 @@ class Step(IntEnum):
     IO_PARAMS = 32
     MESSAGE = 33
     POLL = 34
+    JUDGE = 35
+    SUBMIT = 36
+    SCAN = 37
+    SCAN_ENV = 38
+
+
+class Hook(StrEnum):
+    """Tracepoints other than system calls whose events can have a filter, as of bpf/maps.h."""
+
+    EXEC = "exec"
+    EXIT = "exit"
+
+    @property
+    def slot(self) -> int:
+        """Where its filter stands, behind the steps."""
+        return len(Step) + list(Hook).index(self)
 
 
 (

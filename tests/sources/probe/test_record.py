@@ -11,6 +11,9 @@ from exporter.events import live, native
 from exporter.events.fd import FdType
 from exporter.events.native import translator
 from exporter.events.table import event_type, load_syscall_table
+from exporter.pushdown import emit_hook
+from exporter.pushdown.ir import FALSE, Kind, Text
+from exporter.pushdown.needles import Needles
 from exporter.sources.probe import record, source_text, syscalls
 from exporter.sources.probe.probe import REASONS
 
@@ -18,6 +21,7 @@ BPF = source_text.locate_bpf()
 PRINTER = """
 #include <stdio.h>
 #define SCRATCH_BYTES {scratch}
+#define JUDGED_BYTES {judged}
 #include "{bpf}/include/linux/types.h"
 #define offsetof(t, m) __builtin_offsetof(t, m)
 #include "{bpf}/layout.h"
@@ -29,6 +33,14 @@ int main(void)
     printf("upper %u\\n", OPEN_UPPER_LAYER);
     printf("lower %u\\n", OPEN_LOWER_LAYER);
     printf("mask %u\\n", OPEN_NATIVE_MASK);
+    printf("scratch_flags %zu\\n", offsetof(struct scratch, flags));
+    printf("judged_uid %zu\\n", offsetof(struct judged, uid));
+    printf("judged_exe_flags %zu\\n", offsetof(struct judged, exe_flags));
+    printf("judged_found_env %zu\\n", offsetof(struct judged, found_env));
+    printf("judged_found %zu\\n", offsetof(struct judged, found));
+    printf("judged_comm %zu\\n", offsetof(struct judged, comm.text));
+    printf("judged_parent %zu\\n", offsetof(struct judged, parent.text));
+    printf("needles %zu\\n", sizeof(struct needles));
     printf("pidns %u\\n", CLONE_CHILD_IN_PIDNS);
     return 0;
 }}
@@ -53,7 +65,8 @@ def c_layout(tmp_path_factory):
         f'    printf("{field} %zu\\n", offsetof(struct record_header, {field}));'
         for field in _fields_in_c()
     )
-    text = PRINTER.format(bpf=BPF, lines=lines, scratch=source_text.SCRATCH_BYTES)
+    sizes = {"scratch": source_text.SCRATCH_BYTES, "judged": source_text.JUDGED_BYTES}
+    text = PRINTER.format(bpf=BPF, lines=lines, **sizes)
     # Our own types stand beside the compiler's; keep them apart.
     text = text.replace("#include <stdio.h>\n", "int printf(const char *, ...);\n")
     (directory / "layout.c").write_text(text)
@@ -93,6 +106,19 @@ def test_extra_bits_agree(c_layout):
     assert c_layout["pidns"] == native.CLONE_CHILD_IN_PIDNS
 
 
+def test_what_filters_of_records_look_at_agrees(c_layout):
+    """struct judged and struct needles are where filters look, and so is the record's flag word."""
+    assert c_layout["scratch_flags"] == emit_hook.SCRATCH_FLAGS
+    assert c_layout["judged_uid"] == emit_hook.NUMBERS_AT[Kind.UID]
+    assert c_layout["judged_exe_flags"] == emit_hook.NUMBERS_AT[Kind.EXE_FLAGS]
+    assert c_layout["judged_found_env"] == emit_hook.FOUND_AT[Text.ENVIRONMENT]
+    assert c_layout["judged_found"] == emit_hook.FOUND_AT[Text.COMM]
+    assert c_layout["judged_comm"] == emit_hook.TEXTS_AT[Text.COMM]
+    assert c_layout["judged_parent"] == emit_hook.TEXTS_AT[Text.PARENT_COMM]
+    assert c_layout["needles"] == source_text.NEEDLES_BYTES == len(Needles(FALSE).to_bytes())
+    assert defines("layout.h")["JUDGED_TEXT_BYTES"] == 512
+
+
 def test_numbers_of_attachments_flags_and_kinds_agree():
     """Attachment kinds, truncation bits and descriptor kinds are numbered alike."""
     numbers = defines("layout.h")
@@ -109,6 +135,7 @@ def test_numbers_of_attachments_flags_and_kinds_agree():
 def test_steps_reasons_and_call_flags_agree():
     """Program array, reasons and call flags are numbered alike."""
     numbers = defines("maps.h")
+    maps = (BPF / "maps.h").read_text()
 
     assert {step.name: step.value for step in syscalls.Step} == {
         name.removeprefix("STEP_"): value
@@ -116,6 +143,10 @@ def test_steps_reasons_and_call_flags_agree():
         if name.startswith("STEP_") and name != "STEP_COUNT"
     }
     assert numbers["STEP_COUNT"] == len(syscalls.Step)
+    slots = re.findall(r"^#define FILTER_(\w+) \(STEP_COUNT \+ (\d+)\)", maps, re.MULTILINE)
+    assert {name: len(syscalls.Step) + int(number) for name, number in slots} == {
+        hook.name: hook.slot for hook in syscalls.Hook
+    }
     for index, reason in enumerate(REASONS):
         assert numbers[f"REASON_{reason.upper()}"] == index
     for name in (
@@ -211,4 +242,9 @@ def test_every_function_of_the_probe_is_loaded():
     text = "".join(path.read_text() for path in BPF.glob("*.h"))
     functions = set(re.findall(r"^int (\w+)\(struct bpf_raw_tracepoint_args", text, re.MULTILINE))
 
-    assert functions == {*source_text.PROGRAMS, *source_text.HOOKS, source_text.RECORD}
+    assert functions == {
+        *source_text.PROGRAMS,
+        *source_text.HOOKS,
+        source_text.RECORD,
+        source_text.RECORD_STATE,
+    }
