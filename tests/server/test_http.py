@@ -1,9 +1,11 @@
 """HTTP answers on a real socket."""
 
+import email.utils
 import gzip
 import json
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -163,3 +165,18 @@ def test_garbage_does_not_stop_the_server(url) -> None:
 
     assert answer == b"" or b" 400 " in answer
     assert fetch(f"{url}/healthz")[0] == 200
+
+
+def test_answers_carry_the_date(url):
+    """The date is that of now, not of the server's start, though nothing wakes it in between."""
+
+    def date() -> float:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
+            return email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp()
+
+    first = date()
+    deadline = time.monotonic() + 10
+    while date() == first:
+        assert time.monotonic() < deadline, "the date stands still"
+        time.sleep(0.1)
+    assert abs(date() - time.time()) < 5
