@@ -145,9 +145,10 @@ class Pushdown:
             if is_urgent
             else ThreadPoolExecutor(1, "filters", initializer=_stand_back)
         )
+        resolver: Future[None] | None = None
         with pool:
             if not self._has_resolver:
-                pool.submit(self._load_resolver, target)
+                resolver = pool.submit(self._load_resolver, target)
                 self._has_resolver = True
             for name in names:
                 try:
@@ -156,6 +157,8 @@ class Pushdown:
                     self._say_unfiltered(name, error)
                 else:
                     loading[name] = pool.submit(self._probe.load_filter, name, code)
+        if resolver is not None:
+            resolver.result()
         for name, program in loading.items():
             try:
                 programs[name] = program.result()
