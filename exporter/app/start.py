@@ -17,7 +17,7 @@ from exporter.app.privileges import drop_privileges
 from exporter.config.schema import Config
 from exporter.events.host import Host
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.probe import ProbeOptions
+from exporter.sources.probe.options import ProbeOptions
 from exporter.sources.probe.syscalls import STATE_CALLS
 
 

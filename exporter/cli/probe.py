@@ -17,7 +17,7 @@ def compile_command() -> None:
     The result lies in lanner/ below $CACHE_DIRECTORY, $XDG_CACHE_HOME or ~/.cache;
     LANNER_PROBE_CACHE names another directory. It serves until the kernel, bcc or Lanner changes.
     """
-    from exporter.sources.probe.probe import precompile  # noqa: PLC0415  keeps `--help` quick
+    from exporter.sources.probe.build import precompile  # noqa: PLC0415  keeps `--help` quick
 
     if not precompile():
         raise ProbeError(

@@ -43,7 +43,7 @@ class HookFilters:
         for hook, one in filtered.items():
             try:
                 code = emit_hook_filter(one, self._asked, host_mntns)
-                self._programs[hook] = self._probe.load_hook_filter(hook, code)
+                self._programs[hook] = self._probe.filters.load_hook(hook, code)
             except (FilterTooLargeError, ProbeError) as error:
                 self._say_unfiltered(one.call.name, error)
 
@@ -51,12 +51,12 @@ class HookFilters:
         """Put the filters that are ready in place."""
         # Without a filter all records pass; what it looks for must not change under one.
         self.clear()
-        self._probe.write_needles(self._asked.needles.to_bytes())
+        self._probe.filters.write_needles(self._asked.needles.to_bytes())
         with self._names_lock:
             self._installed = self._asked
             self._write_names()
         for hook, program in self._programs.items():
-            self._probe.set_hook_filter(hook, program)
+            self._probe.filters.set_hook(hook, program)
         self.drop_ready()
 
     def take_names(self, names: Mapping[int, bytes]) -> None:
@@ -69,12 +69,12 @@ class HookFilters:
     def _write_names(self) -> None:
         tests = self._installed.names
         is_known = self._names is not None and tests
-        self._probe.write_names(tests.verdicts(self._names or {}) if is_known else {})
+        self._probe.filters.write_names(tests.verdicts(self._names or {}) if is_known else {})
 
     def clear(self) -> None:
         """Give every record to the rules."""
-        for hook in self._probe.hooks_filtered:
-            self._probe.clear_hook_filter(hook)
+        for hook in self._probe.filters.hooks:
+            self._probe.filters.clear_hook(hook)
 
     def drop_ready(self) -> None:
         """Let go of the descriptors; the kernel's map holds what it uses."""

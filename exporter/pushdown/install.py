@@ -84,7 +84,7 @@ class Pushdown:
             try:
                 if self._probe.is_attached:
                     for name, program in programs.items():
-                        self._probe.set_filter(name, program)
+                        self._probe.filters.set_call(name, program)
             finally:
                 self._close(programs)
 
@@ -101,8 +101,8 @@ class Pushdown:
             if self._ready is None or self._ready[0] is not newest:
                 self._prepare(newest)
             if len(rulesets) > 1:
-                for name in self._probe.filtered:
-                    self._probe.clear_filter(name)
+                for name in self._probe.filters.calls:
+                    self._probe.filters.clear_call(name)
                 self._hooks.clear()
                 calls = frozenset().union(*map(self._calls_for, rulesets))
                 self._probe.report(calls, STATE_CALLS)
@@ -156,7 +156,7 @@ class Pushdown:
                 except FilterTooLargeError as error:
                     self._say_unfiltered(name, error)
                 else:
-                    loading[name] = pool.submit(self._probe.load_filter, name, code)
+                    loading[name] = pool.submit(self._probe.filters.load_call, name, code)
         if resolver is not None:
             resolver.result()
         for name, program in loading.items():
@@ -177,11 +177,11 @@ class Pushdown:
     def _load_resolver(self, target: Target) -> None:
         """Once a probe: what makes relative paths absolute is the same for all rules."""
         try:
-            program = self._probe.load_filter("resolver", emit_resolver(target))
+            program = self._probe.filters.load_call("resolver", emit_resolver(target))
         except ProbeError as error:
             self._say("every event with a relative path is sent", reason=str(error))
             return
-        self._probe.set_resolver(program)
+        self._probe.filters.set_resolver(program)
         os.close(program)
 
     def _target(self) -> Target:
@@ -199,9 +199,9 @@ class Pushdown:
         assert self._ready is not None
         _, programs = self._ready
         for name, program in programs.items():
-            self._probe.set_filter(name, program)
-        for name in self._probe.filtered - programs.keys():
-            self._probe.clear_filter(name)
+            self._probe.filters.set_call(name, program)
+        for name in self._probe.filters.calls - programs.keys():
+            self._probe.filters.clear_call(name)
         self._hooks.switch()
         wanted = frozenset(name for name, one in self.filters.items() if not one.is_unused)
         self._probe.report(wanted, STATE_CALLS)

@@ -15,7 +15,7 @@ from exporter.events.state_record import Incoming, StateRecord
 from exporter.rules.engine import Engine
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.probe import ProbeOptions
+from exporter.sources.probe.options import ProbeOptions
 from exporter.sources.probe.record import HEADER_FIELDS, RECORD_STATE_ONLY
 from exporter.sources.probe.syscalls import STATE_CALLS
 from exporter.state.procfs import Procfs

@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter.events.host import Host
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.probe import ProbeOptions
+from exporter.sources.probe.options import ProbeOptions
 
 _AGENT = Path(__file__).with_name("probe_agent.py")
 _NS = 1_000_000_000

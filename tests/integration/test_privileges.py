@@ -26,7 +26,7 @@ import os, sys, time
 from exporter.app.privileges import drop_privileges
 from exporter.events.host import Host
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.probe import ProbeOptions
+from exporter.sources.probe.options import ProbeOptions
 
 child = os.fork()
 if not child:

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.events.params import PollFd
 from exporter.events.table import load_event_table
-from exporter.sources.probe.probe import MAX_SNAPLEN
+from exporter.sources.probe.options import MAX_SNAPLEN
 from tests.integration.probe_rig import Rig, of, only
 
 TRUNCATED_ARGS = 1

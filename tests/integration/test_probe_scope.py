@@ -11,7 +11,8 @@ import pytest
 from exporter.errors import ProbeError
 from exporter.events.host import Host
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.probe import Probe, ProbeOptions
+from exporter.sources.probe.options import ProbeOptions
+from exporter.sources.probe.probe import Probe
 
 V1 = Path("/sys/fs/cgroup/memory")
 V2 = Path("/sys/fs/cgroup/unified")

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.pushdown.install import Pushdown
 from exporter.rules.ruleset import Ruleset
-from exporter.sources.probe import probe as probe_module
+from exporter.sources.probe.programs import Programs
 from tests.integration.live import ROOT, compile_source, wait_until
 from tests.integration.probe_rig import Rig, of
 from tests.rules.test_compiler import make_rule
@@ -259,7 +259,7 @@ PROBE_ACTS = """
 def test_both_kinds_of_programs_decide_alike(is_typed, monkeypatch, tmp_path):
     """Kernels without typed programs read registers and task through helpers: same events."""
     if not is_typed:
-        monkeypatch.setattr(probe_module.Probe, "_load_exit", lambda *_: None)
+        monkeypatch.setattr(Programs, "_load_exit", lambda *_: None)
     tmp = str(tmp_path)
     rules = Ruleset(
         tuple(
@@ -275,7 +275,7 @@ def test_both_kinds_of_programs_decide_alike(is_typed, monkeypatch, tmp_path):
         Pushdown(rig.source.probe, lambda _: calls, lambda text, **_: said.append(text)).watch(
             [rules]
         )
-        assert rig.source.probe.filtered == {"openat", "unlink", "chmod", "connect"}
+        assert rig.source.probe.filters.calls == {"openat", "unlink", "chmod", "connect"}
         assert said == ["a rule wants every event of a type"]
         _, _, events = rig.run(PROBE_ACTS.format(tmp=tmp))
     finally:

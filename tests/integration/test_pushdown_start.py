@@ -45,15 +45,15 @@ def test_rare_calls_are_filtered_last(tmp_path):
 
         other, wanted = (f"{tmp}/{name}".encode() for name in ("other", "wanted"))
         pushdown.begin(rules)
-        assert rig.source.probe.filtered == {"openat"}
+        assert rig.source.probe.filters.calls == {"openat"}
         assert paths() == ([wanted], [other, wanted])
         pushdown.finish()
-        assert rig.source.probe.filtered == {"openat", "unlink"}
+        assert rig.source.probe.filters.calls == {"openat", "unlink"}
         assert paths() == ([wanted], [wanted])
         pushdown.begin(rules)
         pushdown.watch([rules])
         pushdown.finish()
-        assert rig.source.probe.filtered == {"openat", "unlink"}
+        assert rig.source.probe.filters.calls == {"openat", "unlink"}
         assert paths() == ([wanted], [wanted])
     finally:
         rig.close()

@@ -14,7 +14,7 @@ from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
 from exporter.pushdown.ir import FALSE, TRUE, Literal, Match, Socket, Text, TextIs, is_plain
 from exporter.pushdown.memory import FILTERED
 from exporter.rules.ruleset import Ruleset
-from exporter.sources.probe.probe import _FILTER_MEMORY_BYTES
+from exporter.sources.probe.maps import FILTER_MEMORY_BYTES
 from exporter.sources.probe.syscalls import CALLS
 from tests.pushdown.bpf_machine import HOST_MNTNS, NUMBER, OFFSETS, Machine
 from tests.pushdown.kernel_conditions import conditions
@@ -45,7 +45,7 @@ def decide(one, target, call, junk=b"\xa5"):
     socket = None if call.layout.socket is None else call.socket
     machine.lay_out(call.observe(), paths, directories, socket)
     machine.programs = {NUMBER: emit_filter(one, target), RESOLVER: emit_resolver(target)}
-    return machine, machine.run(machine.programs[NUMBER], junk * _FILTER_MEMORY_BYTES)
+    return machine, machine.run(machine.programs[NUMBER], junk * FILTER_MEMORY_BYTES)
 
 
 def filter_for(atom, name="open"):
@@ -184,5 +184,5 @@ def test_lets_the_first_accepts_of_a_port_through():
     machine = Machine()
     machine.lay_out(call.observe(), {}, {}, call.socket)
     code = emit_filter(one, TARGETS[0])
-    kept = [machine.run(code, bytes(_FILTER_MEMORY_BYTES)) for _ in range(ACCEPTS_LET_THROUGH + 3)]
+    kept = [machine.run(code, bytes(FILTER_MEMORY_BYTES)) for _ in range(ACCEPTS_LET_THROUGH + 3)]
     assert kept == [True] * ACCEPTS_LET_THROUGH + [False] * 3

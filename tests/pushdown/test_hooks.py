@@ -20,7 +20,7 @@ from exporter.rules.bind import bind_check
 from exporter.rules.engine import Engine
 from exporter.rules.parser import parse_condition
 from exporter.rules.ruleset import Ruleset
-from exporter.sources.probe.probe import _FILTER_MEMORY_BYTES
+from exporter.sources.probe.maps import FILTER_MEMORY_BYTES
 from exporter.sources.probe.record import RECORD_STATE_ONLY
 from exporter.sources.probe.source_text import JUDGED_BYTES, SCRATCH_BYTES
 from exporter.sources.probe.syscalls import Hook
@@ -57,7 +57,7 @@ def is_kept(one, seen, junk=b"\xa5"):
     }
     program = emit_hook_filter(one, asked, [HOST_MNTNS])
     assert not unreachable(program), str(one.predicate)
-    assert machine.run(program, bytes(_FILTER_MEMORY_BYTES))
+    assert machine.run(program, bytes(FILTER_MEMORY_BYTES))
     flags = machine.read(scratch + SCRATCH_FLAGS, 4)
     assert flags in {0, RECORD_STATE_ONLY}
     return flags == 0

@@ -7,6 +7,7 @@ one that others could write to is not used, since its contents go into the kerne
 
 import hashlib
 import os
+import platform
 import stat
 import tempfile
 from contextlib import suppress
@@ -16,9 +17,9 @@ from typing import Self
 
 import msgspec
 
-from exporter.sources.probe import btf, offsets
+from exporter.sources.probe import btf, kernel, offsets
 from exporter.sources.probe.launch import CompileChild
-from exporter.sources.probe.source_text import CFLAGS, PARTS
+from exporter.sources.probe.source_text import CFLAGS, PARTS, build_text, locate_bpf
 
 _FORMAT = b"lanner-probe-1\n"
 _MAX_FILES = 4
@@ -160,3 +161,18 @@ class Build:
         if path is not None:
             write_cache(path, programs)
         return programs
+
+
+def precompile() -> bool:
+    """Put the instructions for this kernel into the cache, so that the next start is quick.
+
+    Needs no privileges beyond reading BTF. False when there is no cache to put them into.
+    Raises ProbeError.
+    """
+    kernel.check_release(platform.release())
+    if cache_directory() is None:
+        return False
+    directory = locate_bpf()
+    with Build(directory) as build:
+        build.instructions(build_text(directory, kernel_offsets()))
+    return True

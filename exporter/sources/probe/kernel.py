@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import platform
+import re
 import resource
 import struct
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from exporter.errors import ProbeError
 
+MIN_RELEASE = (5, 8)
 _BPF_NUMBERS = {"x86_64": 321, "aarch64": 280}
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 0, 1, 2, 3
@@ -55,6 +57,17 @@ def _bpf(command: int, attributes: bytes) -> int:
         _libc().syscall(number, ctypes.c_int(command), buffer, ctypes.c_uint(len(attributes)))
     )
     return -ctypes.get_errno() if result < 0 else result
+
+
+def check_release(release: str) -> None:
+    """Raises ProbeError for kernels without the BPF ring buffer."""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    if match and (int(match[1]), int(match[2])) < MIN_RELEASE:
+        raise ProbeError(
+            f"the kernel {release} is too old for the probe",
+            code="E_KERNEL",
+            hint="use Linux 5.8 or newer",
+        )
 
 
 def missing_privileges() -> ProbeError:

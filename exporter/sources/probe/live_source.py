@@ -12,7 +12,8 @@ from exporter.events.state_record import Incoming, StateRecord
 from exporter.events.table import load_event_table
 from exporter.sources.probe.clock import Clock
 from exporter.sources.probe.decode import Decoder
-from exporter.sources.probe.probe import Probe, ProbeOptions
+from exporter.sources.probe.options import ProbeOptions
+from exporter.sources.probe.probe import Probe
 from exporter.sources.probe.record import PEEK, RECORD_STATE_ONLY
 from exporter.sources.probe.self_test import SelfTest
 

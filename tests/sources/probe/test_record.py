@@ -15,7 +15,7 @@ from exporter.pushdown import emit_hook
 from exporter.pushdown.ir import FALSE, Kind, Text
 from exporter.pushdown.needles import Needles
 from exporter.sources.probe import record, source_text, syscalls
-from exporter.sources.probe.probe import REASONS
+from exporter.sources.probe.maps import REASONS
 
 BPF = source_text.locate_bpf()
 PRINTER = """
