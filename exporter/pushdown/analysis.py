@@ -10,23 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from exporter.pushdown.approximation import ALWAYS, NEVER, UNKNOWN, Approximation, negated
+from exporter.pushdown.atoms import Below, InSet
+from exporter.pushdown.facts import Fact, Group, Kind, Text
 from exporter.pushdown.fields import HOOK_FIELDS, KERNEL_FIELDS
-from exporter.pushdown.ir import (
-    FALSE,
-    TRUE,
-    Below,
-    Fact,
-    Group,
-    InSet,
-    Kind,
-    Literal,
-    Observation,
-    Predicate,
-    Text,
-    groups_of,
-    holds,
-)
+from exporter.pushdown.ir import FALSE, TRUE, Literal, Predicate, groups_of, holds
 from exporter.pushdown.layout import CallLayout, call_layout, hook_layout
+from exporter.pushdown.observation import Observation
 from exporter.pushdown.simplify import all_of, any_of, under, without_heavy
 from exporter.pushdown.values import known_value
 from exporter.rules.bind import Read, Test

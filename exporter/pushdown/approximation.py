@@ -8,7 +8,8 @@ knows nothing of has TRUE twice. Under a negation the two change places.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.pushdown.ir import FALSE, TRUE, Atom, Literal, Predicate
+from exporter.pushdown.atoms import Atom
+from exporter.pushdown.ir import FALSE, TRUE, Literal, Predicate
 from exporter.pushdown.simplify import all_of, any_of
 
 

@@ -17,7 +17,8 @@ from exporter.pushdown.approximation import (
     exactly,
     negated,
 )
-from exporter.pushdown.ir import Fact, InSet, Kind, Text
+from exporter.pushdown.atoms import InSet
+from exporter.pushdown.facts import Fact, Kind, Text
 from exporter.pushdown.layout import CallLayout, Form, Place
 from exporter.pushdown.values import enumerated, known_value, number, text, with_modifier
 from exporter.rules.bind import Test

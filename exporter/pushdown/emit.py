@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
+from exporter.pushdown.atoms import Atom, Below, InNetworks, InSet, Match, TextIs
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts, Target
 from exporter.pushdown.emit_path import find_last_slash, read_path
 from exporter.pushdown.emit_quick import Quick
@@ -19,27 +20,8 @@ from exporter.pushdown.emit_relative import RelativePaths
 from exporter.pushdown.emit_socket import compare_wide, note_port, read_socket
 from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
 from exporter.pushdown.emit_text import compare_text
-from exporter.pushdown.ir import (
-    FALSE,
-    HEAVY,
-    WIDE,
-    All,
-    Any,
-    Atom,
-    Below,
-    Constant,
-    Fact,
-    Group,
-    InNetworks,
-    InSet,
-    Kind,
-    Literal,
-    Match,
-    Predicate,
-    Text,
-    TextIs,
-    groups_of,
-)
+from exporter.pushdown.facts import HEAVY, WIDE, Fact, Group, Kind, Text
+from exporter.pushdown.ir import FALSE, All, Any, Constant, Literal, Predicate, groups_of
 from exporter.pushdown.memory import (
     FILTERED,
     IS_RELATIVE,

@@ -15,7 +15,7 @@ R6: context. R7: memory of this CPU. R8: dentry, R9: mount.
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.emit_facts import Facts, Target
 from exporter.pushdown.emit_relative import AT_FDCWD
-from exporter.pushdown.ir import MAX_DOTS, PATH_BYTES, Text
+from exporter.pushdown.facts import Text
 from exporter.pushdown.memory import (
     ASK_BASE,
     ASK_LENGTH,
@@ -40,6 +40,7 @@ from exporter.pushdown.memory import (
     TOTAL,
     Slot,
 )
+from exporter.pushdown.paths import MAX_DOTS, PATH_BYTES
 from exporter.sources.probe.syscalls import MAX_NUMBER
 
 _RECORD = MAX_NUMBER

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
-from exporter.pushdown.ir import Fact, Kind, Text
+from exporter.pushdown.facts import Fact, Kind, Text
 from exporter.pushdown.memory import (
     HOW_AT,
     HOW_BYTES,

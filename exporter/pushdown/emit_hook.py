@@ -14,24 +14,11 @@ from msgspec import Struct
 
 from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
+from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs
 from exporter.pushdown.emit import MAX_INSTRUCTIONS, MAX_VALUES, FilterTooLargeError
 from exporter.pushdown.emit_text import find_in
-from exporter.pushdown.ir import (
-    IMAGE_TEXT_BYTES,
-    All,
-    Any,
-    Below,
-    Constant,
-    Fact,
-    InNetworks,
-    InSet,
-    Kind,
-    Literal,
-    Match,
-    Predicate,
-    Text,
-    TextIs,
-)
+from exporter.pushdown.facts import IMAGE_TEXT_BYTES, Fact, Kind, Text
+from exporter.pushdown.ir import All, Any, Constant, Literal, Predicate
 from exporter.pushdown.name_tests import NameTests
 from exporter.pushdown.needles import HOOK_TEXTS, Needles
 from exporter.pushdown.simplify import weakened, weight_of

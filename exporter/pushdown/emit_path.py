@@ -6,8 +6,9 @@ bound, and never into the next byte.
 """
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
-from exporter.pushdown.ir import PATH_BYTES, Text
+from exporter.pushdown.facts import Text
 from exporter.pushdown.memory import LAST_AT, LENGTH_AT, TEXT_AT
+from exporter.pushdown.paths import PATH_BYTES
 
 _WORD = 8
 _MASK = PATH_BYTES - 1

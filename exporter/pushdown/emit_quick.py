@@ -12,23 +12,13 @@ from functools import partial
 from operator import itemgetter
 
 from exporter.pushdown.assembler import Assembler, Jump, Label, Reg
+from exporter.pushdown.atoms import InSet, Match, TextIs, test_value
 from exporter.pushdown.emit_facts import Facts
 from exporter.pushdown.emit_path import NEVER_IN_PASSED, find_last_slash
 from exporter.pushdown.emit_starts import branch_by_start, left_of
 from exporter.pushdown.emit_text import compare_text, end_may_be_in
-from exporter.pushdown.ir import (
-    FALSE,
-    TRUE,
-    Fact,
-    InSet,
-    Kind,
-    Literal,
-    Match,
-    Predicate,
-    Text,
-    TextIs,
-    test_value,
-)
+from exporter.pushdown.facts import Fact, Kind, Text
+from exporter.pushdown.ir import FALSE, TRUE, Literal, Predicate
 from exporter.pushdown.simplify import literals_of, replaced
 
 _SOUGHT_BYTES = 4

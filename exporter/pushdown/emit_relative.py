@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from exporter.pushdown.assembler import Alu, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.emit_facts import Facts
-from exporter.pushdown.ir import Text
+from exporter.pushdown.facts import Text
 from exporter.pushdown.layout import HERE
 from exporter.pushdown.memory import (
     ASK_BASE,

@@ -6,10 +6,12 @@ Everything here may change R0 to R5; what was read is kept on the stack (`Slot`)
 from collections.abc import Set as AbstractSet
 
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
+from exporter.pushdown.atoms import Atom, InNetworks, InSet
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts
-from exporter.pushdown.ir import AF_INET, AF_INET6, Atom, InNetworks, InSet, Kind
+from exporter.pushdown.facts import Kind
 from exporter.pushdown.layout import CallLayout
 from exporter.pushdown.memory import MAP_PORTS, Slot
+from exporter.pushdown.observation import AF_INET, AF_INET6
 from exporter.sources.probe.syscalls import Step
 
 ACCEPTS_LET_THROUGH = 8

@@ -8,19 +8,12 @@ from collections import deque
 from collections.abc import Callable
 
 from exporter.pushdown.assembler import Assembler, Label, Reg, Size
+from exporter.pushdown.atoms import Match, TextIs, test_text
 from exporter.pushdown.emit_text import WORD, choose_interval, word_range
-from exporter.pushdown.ir import (
-    FALSE,
-    PATH_BYTES,
-    TRUE,
-    Literal,
-    Match,
-    Predicate,
-    Text,
-    TextIs,
-    test_text,
-)
+from exporter.pushdown.facts import Text
+from exporter.pushdown.ir import FALSE, TRUE, Literal, Predicate
 from exporter.pushdown.memory import TEXT_AT
+from exporter.pushdown.paths import PATH_BYTES
 from exporter.pushdown.simplify import literals_of, replaced
 
 R1, R7 = Reg.R1, Reg.R7

@@ -8,9 +8,11 @@ the names of all sets.
 from collections.abc import Iterable
 
 from exporter.pushdown.assembler import Alu, Jump, Label, Reg, Size
+from exporter.pushdown.atoms import Match, TextIs
 from exporter.pushdown.emit_facts import Facts
 from exporter.pushdown.emit_text import choose_by, compare_text
-from exporter.pushdown.ir import Group, Match, Predicate, Text, TextIs
+from exporter.pushdown.facts import Group, Text
+from exporter.pushdown.ir import Predicate
 from exporter.pushdown.memory import (
     COMM_SETS_AT,
     COMM_SETS_WORDS,

@@ -8,8 +8,10 @@ values of all lengths.
 from collections.abc import Iterable, Mapping
 
 from exporter.pushdown.assembler import Alu, Assembler, Jump, Label, Reg, Size
-from exporter.pushdown.ir import PATH_BYTES, Match, Text, TextIs
+from exporter.pushdown.atoms import Match, TextIs
+from exporter.pushdown.facts import Text
 from exporter.pushdown.memory import LAST_AT, LENGTH_AT, TEXT_AT
+from exporter.pushdown.paths import PATH_BYTES
 
 WORD = 8
 _MASK = PATH_BYTES - 1

@@ -6,7 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.pushdown.analysis import CallFilter, RuleShare
-from exporter.pushdown.ir import FALSE, TRUE, All, Atom, Fact, Kind, Literal, Predicate
+from exporter.pushdown.atoms import Atom
+from exporter.pushdown.facts import Fact, Kind
+from exporter.pushdown.ir import FALSE, TRUE, All, Literal, Predicate
 from exporter.pushdown.ir import Any as Any_
 from exporter.pushdown.layout import CallLayout
 from exporter.rules.bind import Test

@@ -23,7 +23,8 @@ from exporter.pushdown.approximation import (
     exactly,
     negated,
 )
-from exporter.pushdown.ir import Below, Fact, InSet, Kind, Text
+from exporter.pushdown.atoms import Below, InSet
+from exporter.pushdown.facts import Fact, Kind, Text
 from exporter.pushdown.layout import CallLayout, Form, Place
 from exporter.pushdown.simplify import any_of
 from exporter.pushdown.socket_fields import HAS_ENDS, SOCKET_FIELDS, socket_type, socket_type_char

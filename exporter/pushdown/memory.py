@@ -5,7 +5,8 @@ The maps' numbers are those of bpf/maps.h; `kernel.place` puts descriptors there
 
 from enum import IntEnum
 
-from exporter.pushdown.ir import PATH_BYTES, Kind, Text
+from exporter.pushdown.facts import Kind, Text
+from exporter.pushdown.paths import PATH_BYTES
 from exporter.sources.probe.source_text import EVENT_CODES, FILTER_TEXTS_BYTES
 
 MAP_FILTERS = 8

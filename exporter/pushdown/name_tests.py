@@ -8,7 +8,9 @@ known.
 
 from collections.abc import Iterator, Mapping
 
-from exporter.pushdown.ir import All, Any, Literal, Predicate, Text, TextIs, test_text
+from exporter.pushdown.atoms import TextIs, test_text
+from exporter.pushdown.facts import Text
+from exporter.pushdown.ir import All, Any, Literal, Predicate
 
 OTHERS = 0xFFFFFFFF
 """Key of the verdicts for uids without an entry."""

@@ -10,7 +10,9 @@ is.
 import struct
 from collections.abc import Iterable, Iterator
 
-from exporter.pushdown.ir import All, Any, Literal, Match, Predicate, Text, TextIs
+from exporter.pushdown.atoms import Match, TextIs
+from exporter.pushdown.facts import Text
+from exporter.pushdown.ir import All, Any, Literal, Predicate
 
 HOOK_TEXTS = (
     Text.COMM, Text.EXE, Text.EXEPATH, Text.ARGUMENTS, Text.COMMAND_LINE, Text.PARENT_COMM,

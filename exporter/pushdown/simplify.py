@@ -7,24 +7,9 @@ conjunction or disjunction of what it is given.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from exporter.pushdown.ir import (
-    FALSE,
-    HEAVY,
-    TRUE,
-    All,
-    Any,
-    Below,
-    Constant,
-    Group,
-    InNetworks,
-    InSet,
-    Literal,
-    Match,
-    Predicate,
-    Text,
-    TextIs,
-    test_value,
-)
+from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs, test_value
+from exporter.pushdown.facts import HEAVY, Group, Text
+from exporter.pushdown.ir import FALSE, TRUE, All, Any, Constant, Literal, Predicate
 
 _COSTS = {
     Group.CALL: 1,

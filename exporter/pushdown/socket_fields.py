@@ -24,8 +24,10 @@ from exporter.pushdown.approximation import (
     exactly,
     negated,
 )
-from exporter.pushdown.ir import AF_INET, AF_INET6, AF_UNIX, Below, Fact, InSet, Kind
+from exporter.pushdown.atoms import Below, InSet
+from exporter.pushdown.facts import Fact, Kind
 from exporter.pushdown.layout import CallLayout
+from exporter.pushdown.observation import AF_INET, AF_INET6, AF_UNIX
 from exporter.rules.bind import Test
 from exporter.rules.fields.fd_facts import char_of_event, socket_family, type_name
 from exporter.sources.probe.syscalls import Step

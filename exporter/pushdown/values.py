@@ -19,19 +19,9 @@ from exporter.pushdown.approximation import (
     exactly,
     negated,
 )
-from exporter.pushdown.ir import (
-    WIDE,
-    Below,
-    Fact,
-    Group,
-    InNetworks,
-    InSet,
-    Literal,
-    Match,
-    Predicate,
-    Text,
-    TextIs,
-)
+from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs
+from exporter.pushdown.facts import WIDE, Fact, Group, Text
+from exporter.pushdown.ir import Literal, Predicate
 from exporter.pushdown.simplify import all_of
 from exporter.rules.bind import Test
 from exporter.rules.glob import is_literal

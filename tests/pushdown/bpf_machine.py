@@ -11,8 +11,8 @@ from types import MappingProxyType
 from exporter.pushdown.assembler import Helper
 from exporter.pushdown.emit import RECORD, RECORD_STATE
 from exporter.pushdown.emit_hook import MAP_STEPS
-from exporter.pushdown.ir import AF_INET6, Observation, Socket
 from exporter.pushdown.memory import MAP_FILTERS, MAP_MEMORY, MAP_PORTS, RESUME
+from exporter.pushdown.observation import AF_INET6, Observation, Socket
 from exporter.sources.probe.syscalls import Step
 from tests.pushdown.kernel_paths import PATH_OFFSETS, Paths
 

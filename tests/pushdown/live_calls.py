@@ -15,9 +15,10 @@ from exporter.events.event import Event
 from exporter.events.fd import Fd, FdType, L4Proto
 from exporter.events.host import Host
 from exporter.events.native import live_decoders
-from exporter.pushdown.ir import AF_INET, AF_INET6, AF_UNIX, ALONE, Observation, Socket
 from exporter.pushdown.layout import HERE, CallLayout, call_layout
 from exporter.pushdown.memory import MAX_LEVELS
+from exporter.pushdown.observation import AF_INET, AF_INET6, AF_UNIX, Observation, Socket
+from exporter.pushdown.paths import ALONE
 from exporter.rules.engine import Engine
 from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, IO_SENT, Step
 from exporter.state.procfs import Procfs

@@ -13,9 +13,10 @@ from exporter.events.event import Event
 from exporter.events.native import live_decoders
 from exporter.events.thread import Thread
 from exporter.pushdown.emit_hook import FOUND_AT, NUMBERS_AT, TEXTS_AT
-from exporter.pushdown.ir import IMAGE_TEXT_BYTES, Kind, Observation, Text
+from exporter.pushdown.facts import IMAGE_TEXT_BYTES, Kind, Text
 from exporter.pushdown.layout import hook_layout
 from exporter.pushdown.needles import HOOK_TEXTS, Needles
+from exporter.pushdown.observation import Observation
 from exporter.sources.probe.source_text import JUDGED_BYTES
 from exporter.sources.probe.syscalls import Hook
 from exporter.state.state import State

@@ -2,7 +2,9 @@
 
 from hypothesis import strategies as st
 
-from exporter.pushdown.ir import Fact, InSet, Kind, Literal, Match, Text, TextIs
+from exporter.pushdown.atoms import InSet, Match, TextIs
+from exporter.pushdown.facts import Fact, Kind, Text
+from exporter.pushdown.ir import Literal
 from exporter.pushdown.simplify import all_of, any_of
 
 NAMES = (b"cat", b"cats", b"sshd", b"a-name-of-fifteen"[:15], b"abcdefgh", b"abcdefghi")

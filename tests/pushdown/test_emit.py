@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 
 from exporter.events.table import event_type
 from exporter.pushdown.analysis import CallFilter, analyse
+from exporter.pushdown.atoms import Match, TextIs
 from exporter.pushdown.emit import RECORD, RECORD_STATE, emit_filter
 from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_facts import Target
 from exporter.pushdown.emit_relative import RESOLVER
 from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
-from exporter.pushdown.ir import FALSE, TRUE, Literal, Match, Socket, Text, TextIs, is_plain
+from exporter.pushdown.facts import Text
+from exporter.pushdown.ir import FALSE, TRUE, Literal
 from exporter.pushdown.memory import FILTERED
+from exporter.pushdown.observation import Socket
+from exporter.pushdown.paths import is_plain
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.maps import FILTER_MEMORY_BYTES
 from exporter.sources.probe.syscalls import CALLS

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from exporter.events.paths import concatenate, with_slash
 from exporter.events.table import event_type
+from exporter.pushdown.atoms import Match, TextIs
 from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_relative import AT_FDCWD
-from exporter.pushdown.ir import Match, Text, TextIs, join
+from exporter.pushdown.facts import Text
 from exporter.pushdown.layout import HERE, call_layout
 from exporter.pushdown.memory import LENGTH_AT, MAX_LEVELS, TEXT_AT
+from exporter.pushdown.paths import join
 from exporter.sources.probe.syscalls import CALLS
 from tests.pushdown.kernel_paths import levels
 from tests.pushdown.live_calls import CWDS, DIRECTORIES, LiveCall

@@ -4,7 +4,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.pushdown.emit_starts import left_of, split, starts_of
-from exporter.pushdown.ir import FALSE, TRUE, Observation, Text, holds
+from exporter.pushdown.facts import Text
+from exporter.pushdown.ir import FALSE, TRUE, holds
+from exporter.pushdown.observation import Observation
 from tests.pushdown.predicates import predicates, texts
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

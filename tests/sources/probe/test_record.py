@@ -12,7 +12,8 @@ from exporter.events.fd import FdType
 from exporter.events.native import translator
 from exporter.events.table import event_type, load_syscall_table
 from exporter.pushdown import emit_hook
-from exporter.pushdown.ir import FALSE, Kind, Text
+from exporter.pushdown.facts import Kind, Text
+from exporter.pushdown.ir import FALSE
 from exporter.pushdown.needles import Needles
 from exporter.sources.probe import record, source_text, syscalls
 from exporter.sources.probe.maps import REASONS
