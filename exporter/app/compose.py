@@ -71,6 +71,8 @@ def run_composed(config: Config, probe: OpeningProbe | None) -> int:
         """Compose inside the loop that will run the parts."""
         loop = asyncio.get_running_loop()
         node = Node(compose(config, probe, log), log)
+        # Of what the imports have read of libraries, little is needed for the rest of the start.
+        give_back_memory()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, node.stop)
         loop.add_signal_handler(signal.SIGHUP, node.reload_soon)

@@ -1,8 +1,8 @@
 """Gives back to the machine what only the start needed.
 
-Python's allocator and libc keep what was freed, and every library's code that ran once stays mapped
-in. The code is dropped from this process only: it stays in the kernel's page cache, and what is
-needed again comes back from there in microseconds.
+Python's allocator and libc keep what was freed, and whatever was once read of a library (code,
+constants, the tables of the linker) stays mapped in. That is dropped from this process only: it
+stays in the kernel's page cache, and what is needed again comes back from there in microseconds.
 """
 
 import ctypes
@@ -11,8 +11,8 @@ from pathlib import Path
 
 _MADV_DONTNEED = 4
 _M_ARENA_MAX, _ARENAS = -8, 2
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ [1-9]\d* +/")
-"""A mapping of a file's code in /proc/self/smaps."""
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* +/")
+"""A mapping of a file that is only read or run, in /proc/self/smaps."""
 
 
 def share_arenas() -> None:
@@ -27,7 +27,7 @@ def share_arenas() -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed heap and code that is not in use. Failing to is no error."""
+    """Return freed heap, and of mapped files what is not in use. Failing to is no error."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if hasattr(libc, "malloc_trim"):
@@ -36,14 +36,15 @@ def give_back_memory() -> None:
         smaps = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    for start, end in clean_code(smaps):
+    for start, end in clean_ranges(smaps):
         libc.madvise(start, end - start, _MADV_DONTNEED)
 
 
-def clean_code(smaps: str) -> list[tuple[int, int]]:
-    """Address ranges of code that is the same as in its file.
+def clean_ranges(smaps: str) -> list[tuple[int, int]]:
+    """Address ranges that are only read or run, and the same as in their file.
 
-    Not those in which a debugger or a uprobe has placed a breakpoint: their pages would be lost.
+    Not those that the linker has written to before it closed them, nor those in which a debugger
+    or a uprobe has placed a breakpoint: their pages would be lost.
     """
     found: list[tuple[int, int]] = []
     current: tuple[int, int] | None = None

@@ -1,11 +1,11 @@
-"""Only code that is as in its file is given back; threads share what they allocate from."""
+"""Only what is as in its file is given back; threads share what they allocate from."""
 
 import subprocess
 import sys
 
 import pytest
 
-from exporter.app.memory import clean_code, give_back_memory
+from exporter.app.memory import clean_ranges, give_back_memory
 
 SMAPS = """\
 00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/clean
@@ -13,6 +13,15 @@ Rss:                 300 kB
 Private_Dirty:         0 kB
 Anonymous:             0 kB
 00651000-00652000 r--p 00051000 08:02 173521      /usr/bin/clean
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+00652000-00653000 r--p 00052000 08:02 173521      /usr/bin/relocated, then closed
+Private_Dirty:         4 kB
+Anonymous:             4 kB
+00653000-00654000 r--s 00053000 08:02 173521      /usr/bin/shared
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+00654000-00655000 rw-p 00054000 08:02 173521      /usr/bin/not written yet
 Private_Dirty:         0 kB
 Anonymous:             0 kB
 7f0000000000-7f0000001000 r-xp 00000000 08:02 9   /usr/lib/with a breakpoint.so
@@ -33,14 +42,18 @@ Anonymous:             0 kB
 """
 
 
-def test_only_clean_code_of_files():
-    """No data, no code with breakpoints, nothing without a file."""
-    assert clean_code(SMAPS) == [(0x400000, 0x452000), (0x7F0000006000, 0x7F0000008000)]
-    assert clean_code("") == []
+def test_only_clean_ranges_of_files():
+    """Code and constants; nothing that can be written to, that was, or that has no file."""
+    assert clean_ranges(SMAPS) == [
+        (0x400000, 0x452000),
+        (0x651000, 0x652000),
+        (0x7F0000006000, 0x7F0000008000),
+    ]
+    assert clean_ranges("") == []
 
 
 def test_giving_back_breaks_nothing():
-    """Code that is needed again is there again."""
+    """What is needed again is there again."""
     give_back_memory()
 
     assert sum(range(1000)) == 499_500
