@@ -17,7 +17,7 @@ from exporter.alerts.alert import Alert
 from exporter.alerts.hold import AlertHold, Possible
 from exporter.alerts.maker import Draft, kept_event
 from exporter.events.event import Event
-from exporter.events.state_record import Incoming, StateRecord
+from exporter.events.state_record import BriefLives, Incoming, StateRecord
 from exporter.events.table import load_event_table
 from exporter.rules.ruleset import Rule, Ruleset
 from exporter.rules.undecided import Candidate
@@ -61,6 +61,9 @@ class StateRoom(Protocol):
 
     def take(self, record: StateRecord) -> bool:
         """Take in what no rule looks at; False, with nothing done, where an event must be made."""
+
+    def pass_over(self, lives: BriefLives) -> None:
+        """Note that these processes have come and gone."""
 
     def before(self, event: Event) -> None:
         """Bring thread, fd and host of the event up to date before the rules look."""
@@ -229,12 +232,21 @@ class Pipeline:
         if self._hold is not None and self._hold.has_news:
             # Before the event: it may be the one that ends the container and its metadata.
             self._release(self._hold)
-        if not isinstance(incoming, StateRecord):
+        if isinstance(incoming, StateRecord):
+            if not self._is_taken(incoming):
+                event = incoming.decode(incoming)
+                if event is not None:
+                    self._take(event)
+        elif isinstance(incoming, BriefLives):
+            self._pass_over(incoming)
+        else:
             self._take(incoming)
-        elif not self._is_taken(incoming):
-            event = incoming.decode(incoming)
-            if event is not None:
-                self._take(event)
+
+    def _pass_over(self, lives: BriefLives) -> None:
+        try:
+            self._state.pass_over(lives)
+        except Exception as error:  # noqa: BLE001  as below
+            self._note("state", error)
 
     def _is_taken(self, record: StateRecord) -> bool:
         try:

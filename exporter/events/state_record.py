@@ -1,4 +1,4 @@
-"""StateRecord: what a source gives in place of an `Event` that no rule can match.
+"""What a source gives in place of an `Event` that no rule can match.
 
 Most processes of a busy machine come and go without a rule that asks for them. Of their records
 the state takes what it needs and no event is made, which costs more than all the rest.
@@ -25,5 +25,15 @@ class StateRecord(Struct, gc=False):
     decode: "Callable[[StateRecord], Event | None]"
 
 
-Incoming = Event | StateRecord
+class BriefLives(Struct, gc=False):
+    """Processes that came and went without an event of anybody in between, and left nobody behind.
+
+    count: how many. exits: tid, ptid and time (ns since the epoch) of the end of each thread.
+    """
+
+    count: int
+    exits: list[tuple[int, int, int]]
+
+
+Incoming = Event | StateRecord | BriefLives
 """What a source of live events gives."""

@@ -10,6 +10,7 @@ class StateCounters(Struct, kw_only=True):
 
     threads_added / threads_removed: entries of the thread table. threads_full: new threads dropped
     because the table was at its limit. threads_purged: entries whose exit was never seen.
+    lives_passed: processes that never needed an entry, as they came and went between two events.
     repaired_unknown: live events of a tid that was not in the table. repaired_reused: entries
     replaced because the id had been given to another process. repaired_parent: parents read late.
     placeholders: tids of which nothing could be learned. proc_reads: processes read from /proc
@@ -26,6 +27,7 @@ class StateCounters(Struct, kw_only=True):
     threads_removed: int = 0
     threads_full: int = 0
     threads_purged: int = 0
+    lives_passed: int = 0
     repaired_unknown: int = 0
     repaired_reused: int = 0
     repaired_parent: int = 0

@@ -23,17 +23,20 @@ from exporter.sources.probe.lifelines import (
     BIRTH_LENGTHS,
     BIRTH_PARAMS,
     BIRTH_SHAPE,
+    BIRTHS,
     EXEC_END_BYTES,
     EXEC_FACTS,
     EXEC_IMAGE,
     EXEC_LENGTHS,
     EXEC_PARAMS,
     EXEC_SHAPE,
+    EXECVE,
     EXIT_BYTES,
     EXIT_REAPER,
     EXIT_REAPER_AT,
     EXIT_SHAPE,
     PARAMS_AT,
+    PROCEXIT,
 )
 from exporter.sources.probe.record import HEADER, Attachment
 from exporter.state.clone import CLONE_FILES, CLONE_INVERTED, IN_PIDNS, born_of
@@ -57,16 +60,6 @@ _BIRTH_AT = PARAMS_AT + 2 * BIRTH_PARAMS + 8
 _EXEC_AT = PARAMS_AT + 2 * EXEC_PARAMS + 8
 """Where the parameters behind the result begin."""
 
-_CLONES = tuple(
-    event_type(event_id).code
-    for event_id in (
-        "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_FORK_20_X", "PPME_SYSCALL_VFORK_20_X",
-        "PPME_SYSCALL_CLONE3_X",
-    )
-)  # fmt: skip
-_EXECVE = event_type("PPME_SYSCALL_EXECVE_19_X").code
-_PROCEXIT = event_type("PPME_PROCEXIT_1_E").code
-
 _MAX_TOLD = 1024
 _NOTHING: tuple[bytes, Cgroups] = (b"", ())
 
@@ -84,9 +77,9 @@ class Lifelines:
     def by_code(self) -> Mapping[int, Quick]:
         """What to do with the records of each event code."""
         return {
-            **dict.fromkeys(_CLONES, self.birth),
-            _EXECVE: self.exec,
-            _PROCEXIT: self.exit,
+            **dict.fromkeys(BIRTHS, self.birth),
+            EXECVE: self.exec,
+            PROCEXIT: self.exit,
         }
 
     def birth(self, data: bytes, ts_ns: int) -> Thread | None:
@@ -274,7 +267,7 @@ class Lifelines:
             return None
         thread.seen_ns = ts_ns
         tables.threads.kill(thread)
-        tables.note_exit(thread, ts_ns)
+        tables.note_exit(tid, ptid, ts_ns)
         if thread.children:
             (thread.reaper_tid,) = EXIT_REAPER.unpack_from(data, EXIT_REAPER_AT)
         if thread.children or tid != pid:

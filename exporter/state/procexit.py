@@ -26,7 +26,7 @@ def on_procexit(tables: Tables, event: Event) -> None:
     reaper = event.param(4)
     if thread.children and reaper is not None:
         thread.reaper_tid = reaper
-    tables.note_exit(thread, event.ts_ns)
+    tables.note_exit(thread.tid, thread.ptid, event.ts_ns)
     tables.entered.pop(event.tid, None)
     tables.deferred.append(partial(tables.threads.remove, thread.tid))
     if thread.container_id and thread.vpid == 1 and thread.vtid == 1 and tables.procfs is not None:

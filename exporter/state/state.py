@@ -17,7 +17,7 @@ from exporter.events.fd import Fd, FdType
 from exporter.events.host import Host
 from exporter.events.live import LiveContext
 from exporter.events.paths import live_directory
-from exporter.events.state_record import StateRecord
+from exporter.events.state_record import BriefLives, StateRecord
 from exporter.events.table import load_event_table
 from exporter.events.thread import Thread
 from exporter.state import ids, sockets
@@ -198,6 +198,19 @@ class State:
         if ts_ns >= self._due_ns:
             self._tick(ts_ns)
         return True
+
+    def pass_over(self, lives: BriefLives) -> None:
+        """Note that these processes have come and gone; nothing else of them stays."""
+        tables, threads = self.tables, self.host.threads
+        self.counters.lives_passed += lives.count
+        ts_ns = 0
+        for tid, ptid, ts_ns in lives.exits:
+            known = threads.get(tid)
+            if known is not None and known.seen_ns <= ts_ns:
+                tables.threads.replace(known)
+            tables.note_exit(tid, ptid, ts_ns)
+        if ts_ns >= self._due_ns:
+            self._tick(ts_ns)
 
     def before(self, event: Event) -> None:
         """Take the event in and say what it is about. Never raises for odd contents."""

@@ -91,9 +91,9 @@ class Tables:
         self._unified_paths: OrderedDict[int, bytes] = OrderedDict()
         self._exits: OrderedDict[tuple[int, int], int] = OrderedDict()
 
-    def note_exit(self, thread: Thread, ts_ns: int) -> None:
+    def note_exit(self, tid: int, ptid: int, ts_ns: int) -> None:
         """Remember a (tid, parent) that ended."""
-        self._exits[thread.tid, thread.ptid] = ts_ns
+        self._exits[tid, ptid] = ts_ns
         if len(self._exits) > _MAX_RECENT_EXITS:
             self._exits.popitem(last=False)
 

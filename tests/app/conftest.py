@@ -18,7 +18,7 @@ from exporter.app.node import Node
 from exporter.app.node_options import NodeOptions
 from exporter.app.pipeline import ActiveRules
 from exporter.events.event import Event
-from exporter.events.state_record import StateRecord
+from exporter.events.state_record import BriefLives, StateRecord
 from exporter.outputs.lines import LineOptions
 from exporter.outputs.stdout import StdoutOutput
 from exporter.rules.ast import Exists, FieldRef
@@ -90,6 +90,9 @@ class FakeState:
     def take(self, record: StateRecord) -> bool:
         """There is nothing to take."""
         return record is not None
+
+    def pass_over(self, lives: BriefLives) -> None:
+        """Nothing to do."""
 
     def before(self, event: Event) -> None:
         """Nothing to do."""

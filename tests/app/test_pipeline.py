@@ -9,7 +9,7 @@ from exporter.app.pipeline import ActiveRules, Drafting, Pipeline
 from exporter.events.container import Container
 from exporter.events.event import Event
 from exporter.events.host import Host
-from exporter.events.state_record import StateRecord
+from exporter.events.state_record import BriefLives, StateRecord
 from exporter.rules.engine import Engine
 from exporter.rules.format import compile_format
 from exporter.rules.parser import parse_condition
@@ -210,12 +210,17 @@ class OddState(FakeState):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[Event] = []
+        self.passed = 0
 
     def take(self, record: StateRecord) -> bool:
         """Take, leave or fail."""
         if record.code == 3:
             raise ZeroDivisionError
         return record.code == 1
+
+    def pass_over(self, lives: BriefLives) -> None:
+        """Note the number, or fail."""
+        self.passed += 1 // lives.count
 
     def before(self, event: Event) -> None:
         """An event came."""
@@ -230,9 +235,12 @@ def test_state_records_never_meet_the_rules(tmp_path):
     events = {b"whole": hidden, b"short": None}
     for code, data in ((1, b"whole"), (2, b"whole"), (2, b"short"), (3, b"whole")):
         rig.pipeline.handle(StateRecord(code, 0, data, lambda record: events[record.data]))
+    for count in (1, 0):
+        rig.pipeline.handle(BriefLives(count, []))
     rig.pipeline.handle(make_event(host=rig.host, proc="sh", num=5))
 
     assert [event.num for event in state.events] == [2, 5]
+    assert state.passed == 1
     assert rig.messages() == ["5 sh host"]
-    assert rig.pipeline.errors == {"state": 1, "rules": 0, "alert": 0}
+    assert rig.pipeline.errors == {"state": 2, "rules": 0, "alert": 0}
     assert sum(rig.pipeline.delivered) == 1

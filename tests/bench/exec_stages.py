@@ -8,10 +8,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from exporter.events.event import Event
 from exporter.events.host import Host
-from exporter.events.state_record import Incoming, StateRecord
+from exporter.events.state_record import BriefLives, Incoming, StateRecord
 from exporter.rules.engine import Engine
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.live_source import ProbeSource
@@ -93,7 +94,7 @@ def taken(records: list[bytes], match: Callable[[Event], object] | None) -> tupl
     first_ns = second_ns = 0
     for at in range(0, len(records), _CHUNK):
         start_ns = now_ns()
-        found = source._decode(records[at : at + _CHUNK])
+        found = source._decode(sifted(source, records[at : at + _CHUNK]))
         made_ns = now_ns()
         for incoming in found:
             handle(state, incoming, match)
@@ -102,8 +103,19 @@ def taken(records: list[bytes], match: Callable[[Event], object] | None) -> tupl
     return first_ns, second_ns
 
 
+def sifted(source: ProbeSource, records: list[bytes]) -> list[bytes]:
+    """What the source reads of records that lie in its ring like this."""
+    memory = b"".join(records)
+    ends = list(accumulate(map(len, records)))
+    spans = [slice(end - len(data), end) for end, data in zip(ends, records, strict=True)]
+    return [memory[span] for span in source._brief_lives.sift(memory, spans)]
+
+
 def handle(state: State, incoming: Incoming, match: Callable[[Event], object] | None) -> None:
     """What the pipeline does with a record or an event."""
+    if isinstance(incoming, BriefLives):
+        state.pass_over(incoming)
+        return
     if isinstance(incoming, StateRecord):
         if state.take(incoming):
             return

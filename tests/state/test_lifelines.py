@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.events.host import Host
-from exporter.events.state_record import StateRecord
+from exporter.events.state_record import BriefLives, StateRecord
 from exporter.events.thread import Thread
 from exporter.sources.probe.decode import Decoder
 from exporter.sources.probe.record import PEEK, Attachment
@@ -291,3 +291,18 @@ def test_any_order_of_records_gives_the_same_state(tmp_path, stories):
         thorough(other, record)
         thorough(third, record)
         assert known(one) == known(other) == known(third)
+
+
+def test_lives_passed_over_leave_no_entry_of_their_number():
+    """One whose end was missed goes, another that began since then stays; ends are remembered."""
+    state = State(Host(boot_ts_ns=BOOT_NS), keep_fds=False, procfs=Procfs())
+    table = state.tables.threads
+    for tid, seen_ns in ((5, NOW_NS - 1), (6, NOW_NS + 1)):
+        table.add(Thread(tid=tid, pid=tid, ptid=1, seen_ns=seen_ns))
+
+    state.pass_over(BriefLives(2, [(5, 1, NOW_NS), (6, 1, NOW_NS), (7, 1, NOW_NS)]))
+
+    assert set(state.host.threads) == {6}
+    assert set(table.groups) == {6}
+    assert all(state.tables.exited_recently(tid, 1, NOW_NS + 1) for tid in (5, 6, 7))
+    assert state.counters.lives_passed == 2

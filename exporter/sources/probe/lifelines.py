@@ -8,7 +8,19 @@ Source: bpf/process.h, clone.h, exec.h, hook_exit.h.
 
 from struct import Struct
 
+from exporter.events.table import event_type
 from exporter.sources.probe.record import HEADER
+
+BIRTHS = tuple(
+    event_type(event_id).code
+    for event_id in (
+        "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_FORK_20_X", "PPME_SYSCALL_VFORK_20_X",
+        "PPME_SYSCALL_CLONE3_X",
+    )
+)  # fmt: skip
+EXECVE = event_type("PPME_SYSCALL_EXECVE_19_X").code
+PROCEXIT = event_type("PPME_PROCEXIT_1_E").code
+"""Codes of the events."""
 
 PARAMS_AT = HEADER.size
 """Where the lengths of the parameters begin."""

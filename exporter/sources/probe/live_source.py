@@ -10,6 +10,7 @@ from exporter.events.event import Event
 from exporter.events.host import Host
 from exporter.events.state_record import Incoming, StateRecord
 from exporter.events.table import load_event_table
+from exporter.sources.probe.brief_lives import BriefLivesFilter
 from exporter.sources.probe.clock import Clock
 from exporter.sources.probe.decode import Decoder
 from exporter.sources.probe.options import ProbeOptions
@@ -23,7 +24,8 @@ _NS_PER_MS = 1_000_000
 class ProbeSource:
     """Live events of this kernel. decode_errors: records that had no valid shape and were skipped.
 
-    has_state_records: what no rule can match comes as `StateRecord`, for who can take those.
+    has_state_records: what no rule can match comes as `StateRecord` or within `BriefLives`, for who
+    can take those.
     The records come in the order in which the CPUs submitted them; events of different CPUs may
     be some microseconds out of order.
     """
@@ -44,10 +46,12 @@ class ProbeSource:
         )
         self._decoder = Decoder(host)
         self._only_state = RECORD_STATE_ONLY if has_state_records else 0
+        self._clock = Clock()
+        self._brief_lives = BriefLivesFilter(self._clock.offset_ns)
         self._state_records = 0
+        """Records that came in another form than an event's."""
         self._is_patient = False
         """Whether the last records were all for the state, which can wait."""
-        self._clock = Clock()
         self._wake_fd = -1
         self._waiter: select.poll | None = None
         self._names = {event.code: event.name for event in load_event_table().events}
@@ -70,13 +74,18 @@ class ProbeSource:
         """Events that are there, or the first to come before time.monotonic_ns() == deadline_ns."""
         wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
         if self._wake_fd < 0:
-            return self._decode(self.probe.poll(wait_ms, is_patient=self._is_patient))
+            return self._decode(self._read(wait_ms))
         # A short wait rather than none, so that records may gather while they come in crowds.
-        records = self.probe.poll(min(wait_ms, 1), is_patient=self._is_patient)
-        if not records and wait_ms:
+        records = self._read(min(wait_ms, 1))
+        if not records and not self._brief_lives.found and wait_ms:
             self._wait(wait_ms)
-            records = self.probe.poll(0)
+            records = self._read(0)
         return self._decode(records)
+
+    def _read(self, wait_ms: int) -> list[bytes]:
+        """Records but for those of brief lives, which are for who can take state records."""
+        sift = self._brief_lives.sift if self._only_state else None
+        return self.probe.poll(wait_ms, is_patient=self._is_patient, sift=sift)
 
     def wake_with(self, fd: int) -> None:
         """Let `poll` return, maybe empty, as soon as this descriptor is readable too."""
@@ -96,11 +105,25 @@ class ProbeSource:
         return self._decode(self.probe.drain())
 
     def _decode(self, records: list[bytes]) -> list[Incoming]:
+        """What the records are, with the brief lives that were found among them."""
+        found: list[Incoming] = []
+        brief = self._brief_lives
+        before, at = self._state_records, 0
+        self._state_records += brief.left_out
+        for place, lives in brief.found:
+            self._add(found, records[at:place])
+            found.append(lives)
+            at = place
+        self._add(found, records[at:] if at else records)
+        quiet = self._state_records - before
+        self._is_patient = quiet == brief.left_out + len(records) > 0
+        brief.clear()
+        return found
+
+    def _add(self, found: list[Incoming], records: list[bytes]) -> None:
         offset_ns = self._clock.offset_ns()
         decode, peek, only_state = self._decoder.decode, PEEK.unpack_from, self._only_state
         late = self._decode_late
-        found: list[Incoming] = []
-        before = self._state_records
         for data in records:
             try:
                 ts_ns, code, flags = peek(data)
@@ -112,8 +135,6 @@ class ProbeSource:
             except (DecodeError, struct.error):
                 if not self.self_test.hears(data):
                     self.decode_errors += 1
-        self._is_patient = self._state_records - before == len(records) > 0
-        return found
 
     def _decode_late(self, record: StateRecord) -> Event | None:
         """The event of a record that the state did not take."""

@@ -170,12 +170,14 @@ class Probe:
             raise ProbeError("the probe is not open", code="E_CLOSED")
         return self._ring
 
-    def poll(self, timeout_ms: int, *, is_patient: bool = False) -> list[bytes]:
+    def poll(
+        self, timeout_ms: int, *, is_patient: bool = False, sift: ring.Sift | None = None
+    ) -> list[bytes]:
         """Records that wait, in the order of submission; waits for the first at most so long.
 
-        is_patient: crowds of them may gather for longer (ring.py).
+        is_patient: crowds of them may gather for longer. sift: which of them to read (ring.py).
         """
-        return self._open_ring().take(timeout_ms, is_patient=is_patient)
+        return self._open_ring().take(timeout_ms, is_patient=is_patient, sift=sift)
 
     def drain(self) -> list[bytes]:
         """Everything that is still in the ring, without waiting."""

@@ -11,6 +11,7 @@ import mmap
 import select
 import threading
 import time
+from collections.abc import Callable
 
 from exporter.errors import ProbeError
 
@@ -32,6 +33,11 @@ _IS_DISCARDED = 1 << 30
 _LENGTH_MASK = _IS_DISCARDED - 1
 _HEAD_BYTES = 8
 _MS = 1000
+
+
+Sift = Callable[[mmap.mmap, list[slice]], list[slice]]
+"""Which of the records that lie here are to be read; always one that ends beyond the memory, whose
+rest is at the beginning."""
 
 
 class _Pace:
@@ -78,6 +84,7 @@ class Ring:
         self._given = memoryview(self._kernels)[:page].cast("Q")
         self._words = memoryview(self._kernels)[page:].cast("I")
         self._pace = _Pace()
+        self._count = 0
         self._epoll = select.epoll()
         self._epoll.register(map_fd, select.EPOLLIN)
         self._lock = threading.Lock()
@@ -97,36 +104,38 @@ class Ring:
         """Go on with the next record that is written; what waits is lost."""
         self._taken[0] = self._given[0]
 
-    def take(self, timeout_ms: int, *, is_patient: bool = False) -> list[bytes]:
+    def take(
+        self, timeout_ms: int, *, is_patient: bool = False, sift: Sift | None = None
+    ) -> list[bytes]:
         """Records that are there now, or the first to come within the time; may be empty.
 
         At most BATCH_RECORDS; the others stay in the ring for the next call. is_patient: crowds
-        may gather for longer.
+        may gather for longer. sift: chooses among them; the others are gone.
         """
         if timeout_ms and self._pace.is_busy:
             time.sleep(_LONG_PAUSE_SECONDS if is_patient else _PAUSE_SECONDS)
-        batch = self._read()
-        if not batch and timeout_ms:
+        batch = self._read(sift)
+        if timeout_ms and not self._count:
             self._epoll.poll(timeout_ms / _MS)
-            batch = self._read()
-        self._pace.note(len(batch), time.monotonic_ns())
+            batch = self._read(sift)
+        self._pace.note(self._count, time.monotonic_ns())
         return batch
 
     def take_all(self) -> list[bytes]:
         """Everything that is in the ring now, in one list: for the end, when nothing is added."""
         records: list[bytes] = []
-        while batch := self._read():
+        while batch := self._read(None):
             records += batch
         return records
 
-    def _read(self) -> list[bytes]:
-        """The finished records up to the first that is still being written."""
+    def _read(self, sift: Sift | None) -> list[bytes]:
+        """The finished records up to the first that is still being written; counts them all."""
         memory, words, mask = self._kernels, self._words, self._mask
         page, size = mmap.PAGESIZE, len(memory)
         position = self._taken[0]
         end = self._given[0]
         spans: list[slice] = []
-        split = -1
+        split: slice | None = None
         while position < end and len(spans) < BATCH_RECORDS:
             start = position & mask
             # The head never lies across the end: records are multiples of eight bytes.
@@ -136,16 +145,19 @@ class Ring:
             length = head & _LENGTH_MASK
             if not head & _IS_DISCARDED:
                 start += page + _HEAD_BYTES
-                stop = start + length
-                if stop > size:
-                    split = len(spans)
-                spans.append(slice(start, stop))
+                span = slice(start, start + length)
+                if span.stop > size:
+                    split = span
+                spans.append(span)
             position += _HEAD_BYTES + (length + 7 & ~7)
         # One for all: only now are the records read whose heads say that they are finished.
         self._fence()
+        self._count = len(spans)
+        if sift is not None:
+            spans = sift(memory, spans)
         batch = [memory[span] for span in spans]
-        if split >= 0:
-            batch[split] += memory[page : page + spans[split].stop - size]
+        if split is not None:
+            batch[spans.index(split)] += memory[page : page + split.stop - size]
         self._fence()
         self._taken[0] = position
         # The writers' position is looked at again only behind this: by epoll, or by the next call.
