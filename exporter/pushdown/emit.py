@@ -16,6 +16,7 @@ from exporter.pushdown.atoms import Atom, Below, InNetworks, InSet, Match, TextI
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts, Target
 from exporter.pushdown.emit_path import find_last_slash, read_path
 from exporter.pushdown.emit_quick import Quick
+from exporter.pushdown.emit_rare import RareTask
 from exporter.pushdown.emit_relative import RelativePaths
 from exporter.pushdown.emit_socket import compare_wide, note_port, read_socket
 from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
@@ -30,7 +31,13 @@ from exporter.pushdown.memory import (
     PATHS_KNOWN_AT,
     Slot,
 )
-from exporter.pushdown.simplify import is_likely, literals_of, weight_of, without
+from exporter.pushdown.simplify import (
+    is_likely,
+    literals_of,
+    weight_of,
+    without,
+    without_if_unlikely,
+)
 from exporter.sources.probe.syscalls import MAX_NUMBER, Step
 
 RECORD, RECORD_STATE = MAX_NUMBER, MAX_NUMBER + 2
@@ -106,14 +113,13 @@ class _Emitter:
         """
         code, predicate = self.code, self.one.predicate
         has_task, maybe = Group.TASK in self.groups, Label()
-        if has_task and is_likely(without(predicate, {Group.TASK})):
+        if has_task and self._is_task_first():
             self.task.read(self.keep)
             self._leave_out_unless(self.light)
             has_task = False
         self._read_heavy()
         if self._is_quick():
-            bound = without(predicate, {Group.TASK}) if has_task else predicate
-            Quick(self.facts, self._branch, maybe, self.drop).decide(bound)
+            self._decide_quickly(maybe, has_task=has_task)
         code.place(self.closely)
         code.place(maybe)
         if not has_task:
@@ -134,6 +140,31 @@ class _Emitter:
             code.jump(self.keep, Jump.EQ, R1, 0)
         self._find_last_slashes()
         self._branch(predicate, self.keep, self.drop)
+
+    def _is_task_first(self) -> bool:
+        """Whether paths and sockets would seldom rule an event out that the task does not.
+
+        The one path that calls such as open have is looked at first all the same when it would be
+        read anyway: of most paths there is nothing left then to ask of the task.
+        """
+        is_read_anyway = self._is_quick() and is_likely(self.light)
+        return is_likely(without(self.one.predicate, {Group.TASK})) and not is_read_anyway
+
+    def _decide_quickly(self, maybe: Label, *, has_task: bool) -> None:
+        """Rule most paths out. has_task: what the task must decide is left to `maybe`."""
+        if not has_task:
+            Quick(self.facts, self._branch, maybe, self.drop).decide(self.one.predicate)
+            return
+        rarely = RareTask(self.facts, self._branch, self._branch_by_task, maybe, self.drop)
+        bound = without_if_unlikely(self.one.predicate, {Group.TASK})
+        Quick(self.facts, rarely.branch, maybe, self.drop).decide(bound)
+        rarely.finish()
+
+    def _branch_by_task(self, task: TaskFacts, predicate: Predicate, yes: Label, no: Label) -> None:
+        """`_branch` where other facts of the task were read than all that the filter asks for."""
+        whole, self.task = self.task, task
+        self._branch(predicate, yes, no)
+        self.task = whole
 
     def _enter(self) -> None:
         code = self.code

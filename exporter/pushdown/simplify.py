@@ -6,6 +6,7 @@ conjunction or disjunction of what it is given.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs, test_value
 from exporter.pushdown.facts import HEAVY, Group, Text
@@ -217,9 +218,45 @@ def without_heavy(predicate: Predicate) -> Predicate:
     return without(predicate, HEAVY)
 
 
-def without(predicate: Predicate, groups: frozenset[Group] | set[Group]) -> Predicate:
+def without(predicate: Predicate, groups: AbstractSet[Group]) -> Predicate:
     """The predicate as far as the facts of other groups decide it: an upper bound."""
     return weakened(predicate, lambda literal: literal.group in groups)
+
+
+def without_if_unlikely(predicate: Predicate, groups: AbstractSet[Group]) -> Predicate:
+    """The predicate with facts of these groups only where all others leave it likely.
+
+    An upper bound that says of ordinary calls as much as the predicate does.
+    """
+    bound = without(predicate, groups)
+    if not is_likely(bound):
+        return bound
+    match predicate:
+        case All(parts):
+            return all_of(without_if_unlikely(part, groups) for part in parts)
+        case Any(parts):
+            return any_of(without_if_unlikely(part, groups) for part in parts)
+        case _:
+            return predicate
+
+
+def alternatives(predicate: Predicate) -> Iterator[Predicate]:
+    """Predicates of which at least one holds whenever this one does."""
+    match predicate:
+        case Any(parts):
+            for part in parts:
+                yield from alternatives(part)
+        case All(parts):
+            choices = [part for part in parts if isinstance(part, Any)]
+            if choices:
+                longest = max(choices, key=lambda part: len(part.parts))
+                others = [part for part in parts if part is not longest]
+                for choice in alternatives(longest):
+                    yield all_of((*others, choice))
+            else:
+                yield predicate
+        case _:
+            yield predicate
 
 
 def is_likely(predicate: Predicate) -> bool:

@@ -65,6 +65,8 @@ class Machine:
     """Index of the program that the last run went on to."""
     maps: dict[int, Callable[[int], int]] = field(default_factory=dict)
     """Further maps by number: key -> address of the value, or 0."""
+    calls: list[Helper] = field(default_factory=list)
+    """Helpers that were called."""
 
     def region(self, size: int, data: bytes = b"") -> int:
         """Address of new kernel memory."""
@@ -280,6 +282,7 @@ class Machine:
 
     def _call(self, helper: Helper, registers: list[int | None]) -> int:
         first, second, third = registers[1:4]
+        self.calls.append(helper)
         match helper:
             case Helper.SMP_PROCESSOR_ID:
                 return 0

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.events.table import event_type
 from exporter.pushdown.analysis import CallFilter, analyse
+from exporter.pushdown.assembler import Helper
 from exporter.pushdown.atoms import Match, TextIs
 from exporter.pushdown.emit import RECORD, RECORD_STATE, emit_filter
 from exporter.pushdown.emit_base import emit_resolver
@@ -154,6 +155,42 @@ def test_counts_what_is_left_out():
     for path, count in ((b"/etc/shadow", 0), (b"/etc/passwd", 1)):
         machine, _ = decide(one, TARGETS[0], LiveCall("open", 3, paths=[path]), b"\0")
         assert machine.read(0x50000 + FILTERED + 8 * code, 8) == count
+
+
+RARELY_ASKED = [
+    "evt.type = open and container.id != host and proc.name = tar and not fd.name startswith /etc",
+    "evt.type = open and fd.name = /etc/shadow and proc.name != sshd",
+    "evt.type = open and fd.name startswith /root/ and proc.tty = 0",
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "comm", "asks", "is_kept"),
+    [
+        (b"/etc/hostname", b"tar", False, False),
+        (b"/etc/shadow", b"tar", True, True),
+        (b"/etc/shadow", b"sshd", True, False),
+        (b"/var/lib/archive", b"cat", True, False),
+        (b"/var/lib/archive", b"tar", True, True),
+    ],
+)
+def test_asks_for_the_task_only_behind_the_path(path, comm, asks, is_kept):
+    """Rules that a program's name decides do not make every open look at the task."""
+    one = analyse(ruleset_of(RARELY_ASKED), ["open"])["open"]
+    call = LiveCall("open", 3, paths=[path], comm=comm, is_host=False)
+    machine, result = decide(one, TARGETS[0], call)
+    assert (Helper.CURRENT_TASK_BTF in machine.calls, result) == (asks, is_kept)
+
+
+def test_a_terminal_is_read_without_a_helper():
+    """Through typed pointers, like all else of the task but numbers of other namespaces."""
+    rules = ruleset_of(["evt.type = open and proc.tty = 34817 and fd.name = /etc/shadow"])
+    one = analyse(rules, ["open"])["open"]
+    for tty in (0, 34816, 34817):
+        call = LiveCall("open", 3, paths=[b"/etc/shadow"], tty=tty)
+        machine, is_kept = decide(one, TARGETS[0], call)
+        assert is_kept == (tty == 34817)
+        assert Helper.PROBE_READ_KERNEL not in machine.calls
 
 
 @pytest.mark.parametrize(
