@@ -72,7 +72,6 @@ class _Resolver:
         self.target = target
         self.facts = Facts(self.code, target)
         self.odd, self.answer = Label(), Label()
-        self.is_direct = target.is_typed and bool(target.offsets.get("BTF_RDONLY_CAST"))
 
     def emit(self) -> bytes:
         """Everything."""
@@ -179,22 +178,6 @@ class _Resolver:
         code.alu(Alu.AND, R2, 0xFFFF)
         code.alu(Alu.AND, R3, 0xFFFFFF)
 
-    def _take(self, reg: Reg, structure: str) -> None:
-        """Let the verifier take the address for one of a structure. Changes R0 to R5."""
-        if self.is_direct:
-            code = self.code
-            code.move(R1, reg)
-            code.constant(R2, self.target.offsets[f"BTF_{structure}"])
-            code.call_kernel(self.target.offsets["BTF_RDONLY_CAST"])
-            code.move(reg, R0)
-
-    def _member(self, size: Size, to: Reg, base: Reg, offset: int) -> None:
-        """To = a member of a structure that was taken for one. Changes R0 to R5."""
-        if self.is_direct:
-            self.code.load(size, to, base, offset)
-        else:
-            self.facts.read(size, to, base, offset)
-
     def _find_directory(self) -> None:
         """R8 = dentry and R9 = struct mount of the directory."""
         code, at = self.code, self.facts.offset
@@ -207,43 +190,44 @@ class _Resolver:
         code.jump(known)
         code.place(from_descriptor)
         self._member_of_task(R8, "TASK_FILES", "FILES")
-        self._member(Size.U64, R8, R8, at("FILES_FDT"))
-        self._take(R8, "FDTABLE")
-        self._member(Size.U32, R9, R8, at("FDTABLE_MAX"))
+        self.facts.member(Size.U64, R8, R8, at("FILES_FDT"))
+        self.facts.take(R8, "FDTABLE")
+        self.facts.member(Size.U32, R9, R8, at("FDTABLE_MAX"))
         code.load(Size.U64, R2, R7, ASK_BASE)
         code.jump(self.odd, Jump.GE, R2, R9)
-        self._member(Size.U64, R8, R8, at("FDTABLE_FD"))
+        self.facts.member(Size.U64, R8, R8, at("FDTABLE_FD"))
         code.load(Size.U64, R2, R7, ASK_BASE)
         code.alu(Alu.LSH, R2, 3)
         code.alu(Alu.ADD, R8, R2)
-        self.facts.read(Size.U64, R8, R8, 0)
+        self.facts.take(R8, "WORDS")
+        self.facts.member(Size.U64, R8, R8, 0)
         code.jump(self.odd, Jump.EQ, R8, 0)
-        self._take(R8, "FILE")
+        self.facts.take(R8, "FILE")
         self._load_path(at("FILE_PATH"))
         code.place(known)
 
     def _member_of_task(self, to: Reg, member: str, structure: str) -> None:
-        self._member(Size.U64, to, R9, self.facts.offset(member))
-        self._take(to, structure)
+        self.facts.member(Size.U64, to, R9, self.facts.offset(member))
+        self.facts.take(to, structure)
 
     def _load_path(self, offset: int) -> None:
         """R8 and R9 of the struct path at R8 + offset."""
         at = self.facts.offset
-        self._member(Size.U64, R9, R8, offset + at("PATH_MNT"))
+        self.facts.member(Size.U64, R9, R8, offset + at("PATH_MNT"))
         self.code.alu(Alu.SUB, R9, at("MOUNT_MNT"))
-        self._take(R9, "MOUNT")
-        self._member(Size.U64, R8, R8, offset + at("PATH_DENTRY"))
-        self._take(R8, "DENTRY")
+        self.facts.take(R9, "MOUNT")
+        self.facts.member(Size.U64, R8, R8, offset + at("PATH_DENTRY"))
+        self.facts.take(R8, "DENTRY")
 
     def _load_root(self) -> None:
         """ROOT = root of the mount in R9."""
         at = self.facts.offset
-        self._member(Size.U64, R1, R9, at("MOUNT_MNT") + at("VFSMOUNT_ROOT"))
+        self.facts.member(Size.U64, R1, R9, at("MOUNT_MNT") + at("VFSMOUNT_ROOT"))
         self.code.store(Size.U64, R7, ROOT, R1)
 
     def _read_head(self) -> None:
         """Parent and name of the dentry in R8 to the stack, where they are not loaded directly."""
-        if not self.is_direct:
+        if not self.facts.is_direct:
             at = self.facts.offset
             for slot, size, offset in (
                 (Slot.PARENT, Size.U64, at("DENTRY_PARENT")),
@@ -254,7 +238,7 @@ class _Resolver:
                 self.code.store(Size.U64, R10, slot, R1)
 
     def _head(self, to: Reg, slot: Slot) -> None:
-        if not self.is_direct:
+        if not self.facts.is_direct:
             self.code.load(Size.U64, to, R10, slot)
             return
         at = self.facts.offset
@@ -287,16 +271,16 @@ class _Resolver:
         self._head(R3, Slot.NAME)
         self._note_name()
         self._head(R8, Slot.PARENT)
-        self._take(R8, "DENTRY")
+        self.facts.take(R8, "DENTRY")
         self._turn(loop)
         code.place(mounted)
-        self._member(Size.U64, R1, R9, at("MOUNT_PARENT"))
+        self.facts.member(Size.U64, R1, R9, at("MOUNT_PARENT"))
         code.jump(done, Jump.EQ, R1, R9)
         code.store(Size.U64, R10, Slot.POINTER, R1)
-        self._member(Size.U64, R8, R9, at("MOUNT_MOUNTPOINT"))
-        self._take(R8, "DENTRY")
+        self.facts.member(Size.U64, R8, R9, at("MOUNT_MOUNTPOINT"))
+        self.facts.take(R8, "DENTRY")
         code.load(Size.U64, R9, R10, Slot.POINTER)
-        self._take(R9, "MOUNT")
+        self.facts.take(R9, "MOUNT")
         self._load_root()
         self._turn(loop)
         code.place(done)
@@ -445,11 +429,11 @@ class _Resolver:
         """The name of R2 bytes at R8 to R1 + _TEXT + 1, with fewer than SAVED_WORDS words more."""
         code, through_helper, done = self.code, Label(), Label()
         code.alu(Alu.AND, R2, _NAME_BYTES)
-        if self.is_direct:
+        if self.facts.is_direct:
             # The kernel keeps names of this length in the dentry: no word lies outside its memory.
             code.jump(through_helper, Jump.GT, R2, SAVED_WORDS * _WORD)
             code.move(R9, R1)
-            self._take(R8, "WORDS")
+            self.facts.take(R8, "WORDS")
             for word in range(SAVED_WORDS):
                 code.load(Size.U64, R3, R8, _WORD * word)
                 code.store(Size.U64, R9, _TEXT + 1 + _WORD * word, R3)

@@ -128,6 +128,27 @@ class Facts:
         code.call(Helper.PROBE_READ_KERNEL)
         code.load(size, to, R10, Slot.READ)
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether any address can be taken for a structure, whose members are then loaded."""
+        return self.target.is_typed and bool(self.target.offsets.get("BTF_RDONLY_CAST"))
+
+    def take(self, reg: Reg, structure: str) -> None:
+        """Let the verifier take the address for one of a structure. Changes R0 to R5."""
+        if self.is_direct:
+            code = self.code
+            code.move(R1, reg)
+            code.constant(R2, self.target.offsets[f"BTF_{structure}"])
+            code.call_kernel(self.target.offsets["BTF_RDONLY_CAST"])
+            code.move(reg, R0)
+
+    def member(self, size: Size, to: Reg, base: Reg, offset: int) -> None:
+        """To = a member of a structure that was taken for one. Changes R0 to R5."""
+        if self.is_direct:
+            self.code.load(size, to, base, offset)
+        else:
+            self.read(size, to, base, offset)
+
     def copy_comm(self, unread: Label, *, needs_length: bool) -> None:
         """The name of the task into this CPU's memory; with its length where that matters."""
         code, at = self.code, TEXT_AT[Text.COMM]

@@ -1,11 +1,11 @@
 """Sockets in BPF: what a socket's ends are, and which accepts the state must see.
 
-Everything here may change R0 to R5; what was read is kept on the stack (`Slot`).
+Everything here may change R0 to R5 and R9; what was read is kept on the stack (`Slot`).
 """
 
 from collections.abc import Set as AbstractSet
 
-from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
+from exporter.pushdown.assembler import Alu, Assembler, Jump, Label, Reg, Size
 from exporter.pushdown.atoms import Atom, InNetworks, InSet
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts
 from exporter.pushdown.facts import Kind
@@ -76,29 +76,7 @@ def read_socket(facts: Facts, call: CallLayout, kinds: AbstractSet[Kind], unknow
     else:
         facts.load_argument(R1, call.socket, Size.U32)
     code.store(Size.U64, R10, Slot.DESCRIPTOR, R1)
-    facts.find_task()
-    facts.read(Size.U64, R1, R9, facts.offset("TASK_FILES"))
-    facts.read(Size.U64, R1, R1, facts.offset("FILES_FDT"))
-    code.store(Size.U64, R10, Slot.POINTER, R1)
-    facts.read(Size.U32, R1, R1, facts.offset("FDTABLE_MAX"))
-    code.load(Size.U64, R2, R10, Slot.DESCRIPTOR)
-    code.jump(unknown, Jump.GE, R2, R1)
-    code.load(Size.U64, R1, R10, Slot.POINTER)
-    facts.read(Size.U64, R1, R1, facts.offset("FDTABLE_FD"))
-    code.load(Size.U64, R2, R10, Slot.DESCRIPTOR)
-    code.alu(Alu.LSH, R2, 3)
-    code.alu(Alu.ADD, R1, R2)
-    facts.read(Size.U64, R1, R1, 0)
-    code.store(Size.U64, R10, Slot.POINTER, R1)
-    facts.read(Size.U64, R1, R1, facts.offset("FILE_INODE"))
-    facts.read(Size.U16, R1, R1, facts.offset("INODE_MODE"))
-    code.alu(Alu.AND, R1, _S_IFMT)
-    code.jump(unknown, Jump.NE, R1, _S_IFSOCK)
-    code.load(Size.U64, R1, R10, Slot.POINTER)
-    facts.read(Size.U64, R1, R1, facts.offset("FILE_PRIVATE"))
-    facts.read(Size.U64, R1, R1, facts.offset("SOCKET_SK"))
-    code.jump(unknown, Jump.EQ, R1, 0)
-    code.store(Size.U64, R10, Slot.POINTER, R1)
+    _find_socket(facts, unknown)
     _read_member(facts, Size.U16, "SOCK_FAMILY", Slot.FAMILY)
     if not kinds.isdisjoint(_ENDS):
         _read_addresses(facts, kinds, unknown)
@@ -114,13 +92,39 @@ def read_socket(facts: Facts, call: CallLayout, kinds: AbstractSet[Kind], unknow
         _require_remote_port(facts, unknown)
 
 
+def _find_socket(facts: Facts, unknown: Label) -> None:
+    """R9 = struct sock of the descriptor in its slot."""
+    code, at = facts.code, facts.offset
+    facts.find_task()
+    for member, structure in (("TASK_FILES", "FILES"), ("FILES_FDT", "FDTABLE")):
+        facts.member(Size.U64, R9, R9, at(member))
+        facts.take(R9, structure)
+    facts.member(Size.U32, R1, R9, at("FDTABLE_MAX"))
+    code.load(Size.U64, R2, R10, Slot.DESCRIPTOR)
+    code.jump(unknown, Jump.GE, R2, R1)
+    facts.member(Size.U64, R9, R9, at("FDTABLE_FD"))
+    code.load(Size.U64, R2, R10, Slot.DESCRIPTOR)
+    code.alu(Alu.LSH, R2, 3)
+    code.alu(Alu.ADD, R9, R2)
+    facts.take(R9, "WORDS")
+    facts.member(Size.U64, R9, R9, 0)
+    facts.take(R9, "FILE")
+    facts.member(Size.U64, R1, R9, at("FILE_INODE"))
+    facts.member(Size.U16, R1, R1, at("INODE_MODE"))
+    code.alu(Alu.AND, R1, _S_IFMT)
+    code.jump(unknown, Jump.NE, R1, _S_IFSOCK)
+    facts.member(Size.U64, R9, R9, at("FILE_PRIVATE"))
+    facts.take(R9, "SOCKET")
+    facts.member(Size.U64, R9, R9, at("SOCKET_SK"))
+    code.jump(unknown, Jump.EQ, R9, 0)
+
+
 def _read_member(
     facts: Facts, size: Size, member: str, slot: Slot, *, is_packed: bool = False
 ) -> None:
     """A member of the socket into its slot. is_packed: in the order of packets."""
     code = facts.code
-    code.load(Size.U64, R1, R10, Slot.POINTER)
-    facts.read(size, R1, R1, facts.offset(member))
+    facts.member(size, R1, R9, facts.offset(member))
     if is_packed:
         code.to_big_endian(R1, {Size.U16: 16, Size.U32: 32}[size])
     code.store(Size.U64, R10, slot, R1)
@@ -130,8 +134,7 @@ def _read_protocol(facts: Facts) -> None:
     """The transport protocol; that of a raw socket is IPPROTO_RAW (bpf/socket.h)."""
     code, is_other = facts.code, Label()
     _read_member(facts, Size.U16, "SOCK_PROTOCOL", Slot.PROTOCOL)
-    code.load(Size.U64, R1, R10, Slot.POINTER)
-    facts.read(Size.U16, R1, R1, facts.offset("SOCK_TYPE"))
+    facts.member(Size.U16, R1, R9, facts.offset("SOCK_TYPE"))
     code.jump(is_other, Jump.NE, R1, _SOCK_RAW)
     code.constant(R1, _IPPROTO_RAW)
     code.store(Size.U64, R10, Slot.PROTOCOL, R1)
@@ -185,14 +188,8 @@ def _read_addresses(facts: Facts, kinds: AbstractSet[Kind], unknown: Label) -> N
 def _read_wide(facts: Facts, slot: Slot, member: str) -> None:
     """An IPv6 address into its slot, as two numbers."""
     code = facts.code
-    code.load(Size.U64, R3, R10, Slot.POINTER)
-    code.alu(Alu.ADD, R3, facts.offset(member))
-    code.move(R1, R10)
-    code.alu(Alu.ADD, R1, slot)
-    code.constant(R2, 16)
-    code.call(Helper.PROBE_READ_KERNEL)
     for half in _HALVES:
-        code.load(Size.U64, R1, R10, slot + half)
+        facts.member(Size.U64, R1, R9, facts.offset(member) + half)
         code.to_big_endian(R1, 64)
         code.store(Size.U64, R10, slot + half, R1)
 
@@ -216,8 +213,7 @@ def _read_is_bound(facts: Facts) -> None:
     code, known = facts.code, Label()
     code.constant(R1, 0)
     if "OFF_SOCK_USERLOCKS" in facts.target.offsets:
-        code.load(Size.U64, R1, R10, Slot.POINTER)
-        facts.read(Size.U8, R1, R1, facts.offset("SOCK_USERLOCKS"))
+        facts.read(Size.U8, R1, R9, facts.offset("SOCK_USERLOCKS"))
         code.alu(Alu.AND, R1, BOUND_LOCK * facts.target.offsets["BIT_SOCK_USERLOCKS"])
         code.jump(known, Jump.EQ, R1, 0)
         code.constant(R1, 1)

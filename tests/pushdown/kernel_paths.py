@@ -8,7 +8,7 @@ PATH_OFFSETS = {
     "OFF_MOUNT_MNT": 32, "OFF_MOUNT_PARENT": 8, "OFF_MOUNT_MOUNTPOINT": 16, "OFF_VFSMOUNT_ROOT": 8,
     "OFF_FILE_PATH": 24,
     **{f"BTF_{name}": 100 for name in (
-        "FS", "FILES", "FDTABLE", "FILE", "MOUNT", "DENTRY", "WORDS",
+        "FS", "FILES", "FDTABLE", "FILE", "MOUNT", "DENTRY", "WORDS", "SOCKET",
     )},
 }  # fmt: skip
 _INLINE = 32

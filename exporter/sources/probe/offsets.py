@@ -173,6 +173,7 @@ CASTS = {
     "FILES": "files_struct",
     "FDTABLE": "fdtable",
     "FILE": "file",
+    "SOCKET": "socket",
     "MOUNT": "mount",
     "DENTRY": "dentry",
     "WORDS": "pt_regs",
