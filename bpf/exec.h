@@ -114,7 +114,7 @@ int step_exec_env(struct bpf_raw_tracepoint_args *ctx)
 	if (!size || read_user(tail_of(&w), size, from)) {
 		close_param(&w, 0);
 	} else {
-		*(tail_of(&w) + size - 1) = 0;
+		terminate(&w, size);
 		close_param(&w, size);
 	}
 	save_writer(&w);
@@ -151,6 +151,7 @@ static __always_inline bool in_groups(u64 cred, u32 gid)
 	if (read_u32(cred + OFF_CRED_FSGID) == gid)
 		return true;
 	for (u32 i = 0; i < 32; i++) {
+		COUNT_UP(i);
 		if (i >= count)
 			return false;
 		if (read_u32(groups + OFF_GROUP_INFO_GID + 4 * (u64)i) == gid)

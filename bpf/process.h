@@ -38,7 +38,7 @@ static __always_inline void put_exe_and_args(struct writer *w)
 		close_param(w, 0);
 		return;
 	}
-	*(tail_of(w) + rest - 1) = 0;
+	terminate(w, rest);
 	close_param(w, rest);
 }
 

@@ -6,6 +6,11 @@
  * keeps the two together. */
 #define BOUND(value, mask) asm volatile("%0 &= " #mask : "+r"(value))
 
+/* Keeps the counter of a loop that has a second limit. The compiler would rather count down from the
+ * smaller of the two to zero, which verifiers before 6.8 take for a loop without an end: that a
+ * number is not zero tells them nothing of its range. */
+#define COUNT_UP(i) asm volatile("" : "+r"(i))
+
 /* Position in the record that a step is writing. It lives in registers; save_writer puts it back
  * for the next step. */
 struct writer {
@@ -47,6 +52,15 @@ static __always_inline u8 *tail_of(struct writer *w)
 
 	BOUND(off, 0x7fff);
 	return w->s->data + off;
+}
+
+/* Puts a NUL over the last of the bytes that were written at the tail: at least one. */
+static __always_inline void terminate(struct writer *w, u64 len)
+{
+	u64 last = w->off + len - 1;
+
+	BOUND(last, 0x7fff);
+	w->s->data[last] = 0;
 }
 
 /* Notes that the parameter just written is `len` bytes long. */

@@ -72,6 +72,7 @@ static __always_inline void gather_pieces(struct scratch *s, u64 base, u64 count
 	s->io_size = 0;
 	s->aux = s->ret > 0 ? s->ret : s->ops & IO_SENT ? ~0ull : 0;
 	for (u32 i = 0; i < MAX_IOVEC; i++) {
+		COUNT_UP(i);
 		if (i >= count || read_user(piece, sizeof(piece), base + 16 * (u64)i))
 			break;
 		s->io_size += piece[1];

@@ -147,7 +147,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
             if inbox is None
             else audit_routes(config, inbox, registry, http.web.has_client_certificates)
         ),
-        on_ready=settle_interpreter,
+        on_ready=lambda: _settle(live, log),
         on_reloaded=give_back_memory,
         watchdog=None
         if live is None
@@ -167,6 +167,16 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         background=[part.run for part in (runtimes, record) if part is not None],
         http=http,
     )
+
+
+def _settle(source: ProbeSource | None, log: Logger) -> None:
+    """Lanner is ready: what is left to do, and to tell of this kernel."""
+    settle_interpreter()
+    if source is not None and source.probe.plain_reason:
+        log.warning(
+            "every system call costs more: the kernel takes the plain kind of programs only",
+            reason=source.probe.plain_reason,
+        )
 
 
 def watch_record(config: Config, source: ProbeSource, log: Logger) -> WatchRecord:

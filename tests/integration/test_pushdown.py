@@ -8,7 +8,7 @@ import pytest
 
 from exporter.pushdown.install import Pushdown
 from exporter.rules.ruleset import Ruleset
-from exporter.sources.probe.programs import Programs
+from exporter.sources.probe import kernel
 from tests.integration.live import ROOT, compile_source, wait_until
 from tests.integration.probe_rig import Rig, of
 from tests.rules.test_compiler import make_rule
@@ -255,11 +255,24 @@ PROBE_ACTS = """
 """
 
 
-@pytest.mark.parametrize("is_typed", [True, False], ids=["typed", "plain"])
-def test_both_kinds_of_programs_decide_alike(is_typed, monkeypatch, tmp_path):
-    """Kernels without typed programs read registers and task through helpers: same events."""
-    if not is_typed:
-        monkeypatch.setattr(Programs, "_load_exit", lambda *_: None)
+def refuse_typed(monkeypatch, name):
+    """Have the kernel refuse one program of the typed kind."""
+    load = kernel.load_program
+
+    def load_others(program, code, typed_for=0):
+        if program == name and typed_for:
+            load(program, code[:-8], typed_for)  # it cannot end without its last instruction
+        return load(program, code, typed_for)
+
+    monkeypatch.setattr(kernel, "load_program", load_others)
+
+
+@pytest.mark.parametrize("refused", ["", "step_generic", "hook_sys_exit", "step_connect"])
+def test_both_kinds_of_programs_decide_alike(refused, monkeypatch, tmp_path):
+    """Where the kernel refuses one program of the typed kind, whichever it is, all are plain and
+    read registers and task through helpers: same events. Why is told."""
+    refuse_typed(monkeypatch, refused)
+    is_typed = not refused
     tmp = str(tmp_path)
     rules = Ruleset(
         tuple(
@@ -271,6 +284,7 @@ def test_both_kinds_of_programs_decide_alike(is_typed, monkeypatch, tmp_path):
     rig = Rig()
     try:
         assert rig.source.probe.is_typed is is_typed
+        assert refused in rig.source.probe.plain_reason
         calls = frozenset(PROBE_CONDITIONS)
         Pushdown(rig.source.probe, lambda _: calls, lambda text, **_: said.append(text)).watch(
             [rules]

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -86,6 +86,18 @@ class Maps:
         """Make all of them. ring_bytes: size of the ring buffer, a power of two."""
         for name, (kind, *sizes) in _shapes(ring_bytes).items():
             self._fds[name] = kernel.create_map(kind, f"lanner_{name}", *sizes)
+
+    def empty_programs(self, names: Iterable[str]) -> None:
+        """Put new arrays in place of these, for programs of another kind.
+
+        From the first program on that uses it, the kernel has an array hold programs of that one's
+        kind only.
+        """
+        for name in names:
+            kind, *sizes = _shapes(0)[name]
+            old, new = self._fds[name], kernel.create_map(kind, f"lanner_{name}", *sizes)
+            self._fds[name] = new  # at the same place: `numbered` goes by the order
+            os.close(old)
 
     def numbered(self, only: Collection[str] | None = None) -> dict[int, int]:
         """Number in bpf/maps.h -> descriptor, of all maps or those of some names."""

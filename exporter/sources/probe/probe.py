@@ -71,6 +71,11 @@ class Probe:
         return bool(self._programs.typed_for)
 
     @property
+    def plain_reason(self) -> str:
+        """Why they do not, where the kernel refused it."""
+        return self._programs.plain_reason
+
+    @property
     def fd(self) -> int:
         """Descriptor that becomes readable when records wait (for select or epoll)."""
         return self._open_ring().fd

@@ -7,7 +7,6 @@ are typed ones, whose context and task are pointers that the verifier knows.
 import os
 from collections.abc import Mapping
 
-from exporter.errors import ProbeError
 from exporter.sources.probe import btf, kernel, offsets, scope, source_text
 from exporter.sources.probe.maps import Maps
 from exporter.sources.probe.options import MAX_SNAPLEN, ProbeOptions
@@ -18,6 +17,9 @@ _RESERVED_SHARE = 8
 
 _EXIT_PROGRAMS = frozenset({"hook_sys_exit", source_text.RECORD, source_text.RECORD_STATE})
 """Programs on sys_exit that no other hook jumps to."""
+
+_EXIT_ARRAYS = ("filters", "exit_steps")
+"""Arrays that only they use."""
 
 _MAP_STEPS, _IS_TYPED = 4, 108
 """Numbers in bpf/maps.h."""
@@ -50,6 +52,8 @@ class Programs:
         self._fds: dict[str, int] = {}
         self.typed_for = 0
         """BTF id of what the typed programs are for; 0 when there are none."""
+        self.plain_reason = ""
+        """What the kernel said where it refused a typed program."""
 
     def __getitem__(self, name: str) -> int:
         """The program's descriptor."""
@@ -85,9 +89,10 @@ class Programs:
                 placed = kernel.place(instructions, numbers, {**constants, _IS_TYPED: 1})
                 own = name if name in _EXIT_PROGRAMS else f"exit_{name}"
                 self._fds[own] = kernel.load_program(name, placed, typed_for)
-        except ProbeError:
-            for name in [name for name in self._fds if name not in hooks]:
-                os.close(self._fds.pop(name))
+        except kernel.RefusedError as error:
+            self.plain_reason = str(error)
+            self.close()
+            maps.empty_programs(_EXIT_ARRAYS)
         else:
             self.typed_for = typed_for
 
