@@ -113,6 +113,13 @@ struct needles {
 #define RECORD_MASK 0x7fff
 #define MAX_ATTACH 4
 
+/* What a close that is under way closes: an attachment as in the record to come. */
+struct closing {
+	u32 len;
+	u32 flags; /* RECORD_* */
+	u8 attachment[CLOSING_BYTES - 8];
+};
+
 /* One per CPU. `data` is larger than RECORD_MASK by the longest single write, so that a masked
  * offset is always inside, whatever the verifier believes about it. */
 struct scratch {
@@ -154,6 +161,9 @@ struct scratch {
 	u32 env_at;
 	u32 exepath_at;
 	u32 exe_flags;
+	u32 closed_len; /* what take_closed took over for the record to come, or 0 */
+	u32 closed_flags;
+	u8 closed[CLOSING_BYTES - 8];
 };
 
 _Static_assert(sizeof(struct scratch) <= SCRATCH_BYTES, "user space sizes the map");

@@ -43,7 +43,8 @@
 #define STEP_SUBMIT 36
 #define STEP_SCAN 37
 #define STEP_SCAN_ENV 38
-#define STEP_COUNT 39
+#define STEP_CLOSE 39
+#define STEP_COUNT 40
 /* Filters of finished records, behind the steps; a slot is empty while every record is wanted. */
 #define FILTER_EXEC (STEP_COUNT + 0)
 #define FILTER_EXIT (STEP_COUNT + 1)
@@ -82,6 +83,7 @@ struct event_counters {
 #define MAX_NUMBER 512 /* native numbers lie below */
 #define FILTER_RECORD MAX_NUMBER /* index of record_call behind the filters */
 #define FILTER_STATE (MAX_NUMBER + 2) /* that of record_state */
+#define FILTER_CLOSE (MAX_NUMBER + 3) /* the filter of close, behind take_closed */
 
 #define REASON_IA32 0
 #define REASON_SCRATCH_BUSY 1
@@ -89,8 +91,9 @@ struct event_counters {
 #define REASON_SCOPE_FULL 3
 #define REASON_RING_FULL 4 /* the sum over all events, quick to read */
 #define REASON_UNKNOWN_CALL 5 /* a call that user space knows no name of */
-#define REASON_BEAT_FULL 6 /* an answer to the self-test that found no room; no loss */
-#define REASON_COUNT 7
+#define REASON_NO_DESCRIPTOR 6 /* a close without what it closed */
+#define REASON_BEAT_FULL 7 /* an answer to the self-test that found no room; no loss */
+#define REASON_COUNT 8
 
 /* The maps are created by user space (kernel.py), which puts their descriptors in place of these
  * numbers when it loads a program. So this text can be compiled without any privilege, and in
@@ -108,6 +111,8 @@ struct event_counters {
 /* Number 14 is one of the filters' again. */
 #define MAP_RENAMED bpf_pseudo_fd(1, 15) /* hash: thread id -> u32, see rename.h */
 #define MAP_NEEDLES bpf_pseudo_fd(1, 13) /* array of one struct needles */
+/* Made when it is needed (closing.py): */
+#define MAP_CLOSING bpf_pseudo_fd(1, 16) /* hash: thread id -> struct closing */
 
 /* Constants of one start, put in place by the loader in the same way; so the compiled text depends
  * on the kernel alone and can be kept. Those that are not set are 0, and the verifier drops what
@@ -121,6 +126,7 @@ struct event_counters {
 #define TYPED bpf_pseudo_fd(1, 108) /* the program's context and task are typed pointers */
 #define RING_LIMIT bpf_pseudo_fd(1, 107) /* bytes in the ring that leave room for the state's events */
 
+#define AT_FUNCTION bpf_pseudo_fd(1, 110) /* the program stands at a function, not a tracepoint */
 #define SNAPLEN bpf_pseudo_fd(1, 109) /* bytes of what is read and written that a record shows */
 
 static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;

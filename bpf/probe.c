@@ -28,9 +28,9 @@
 #include "file.h"
 #include "socket.h"
 #include "path_step.h"
+#include "syscall.h"
 
 #if PART == 1
-#include "syscall.h"
 #include "syscalls_generic.h"
 #include "syscalls_open.h"
 #include "syscalls_socket.h"
@@ -41,6 +41,7 @@
 #include "syscalls_special.h"
 #include "syscalls_quota.h"
 #include "syscalls_sockopt.h"
+#include "syscalls_close.h"
 #include "hook_sys_exit.h"
 #include "hook_exit.h"
 #endif
@@ -57,4 +58,5 @@
 #include "hook_exec.h"
 #include "hook_fork.h"
 #include "hook_rename.h"
+#include "hook_close.h"
 #endif

@@ -109,6 +109,8 @@ def call_layout(name: str) -> CallLayout:
             places = _open(spec)
         case Step.CREAT:
             places = {1: Place(0, Form.PATH, base=HERE), 2: Place(1, Form.MODE)}
+        case Step.CLOSE:
+            places = {1: Place(0, Form.FD)}
         case Step.SOCKET:
             places = {index: Place(index - 1, Form.WORD) for index in (1, 2, 3)}
         case Step.PTRACE:

@@ -30,6 +30,7 @@ PARTS = {
     "path: and 20 last components": [f"{_OPENS} and fd.filename in ({_NAMES})"],
     "path: and 40 beginnings": [f"{_OPENS} and ({_STARTS})"],
     "path: and a search": [f"{_OPENS} and fd.name contains no-such-part"],
+    "close: what it closes, jump to the filter": ["evt.type = close and fd.num = -1000"],
     "two dozen rules": bench_rules.conditions()[:25],
     "about a hundred rules": bench_rules.conditions(),
 }

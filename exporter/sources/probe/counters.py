@@ -15,8 +15,8 @@ from exporter.sources.probe.maps import (
 )
 from exporter.sources.probe.source_text import EVENT_CODES
 
-_NO_EVENTS = frozenset({"ia32", "unknown_call"})
-"""Reasons of calls that are no events of ours."""
+_NO_EVENTS = frozenset({"ia32", "unknown_call", "no_descriptor"})
+"""Reasons of calls that are no events of ours, and of events that lack something."""
 
 
 class EventCount(Struct, frozen=True):
@@ -81,7 +81,8 @@ def read_reason(maps: Maps, name: str) -> int:
 def read_lost(maps: Maps) -> int:
     """Events lost in the kernel so far, whatever they were and why; quick to read.
 
-    Foreign calls are no events that the probe could have told. Raises ProbeError.
+    Foreign calls are no events that the probe could have told, and a close whose descriptor is not
+    known is told. Raises ProbeError.
     """
     return sum(read_reason(maps, name) for name in REASONS if name not in _NO_EVENTS)
 

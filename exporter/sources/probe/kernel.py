@@ -27,7 +27,7 @@ HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, RINGBUF = 1, 2, 3, 6, 27
 """Map types."""
 
 _RAW_TRACEPOINT = 17
-_TRACING, _TRACE_RAW_TP = 26, 23
+_TRACING, _TRACE_RAW_TP, _TRACE_FENTRY = 26, 23, 24
 _LOG_BYTES = 16 << 20
 _INSTRUCTION_BYTES = 8
 _LOAD_MAP = (0x18, 1)
@@ -151,20 +151,22 @@ def place(code: bytes, maps: Mapping[int, int], constants: Mapping[int, int]) ->
     return bytes(patched)
 
 
-def load_program(name: str, code: bytes, typed_for: int = 0) -> int:
+def load_program(name: str, code: bytes, typed_for: int = 0, *, is_function: bool = False) -> int:
     """Descriptor of a verified raw tracepoint program.
 
     typed_for: BTF id of the tracepoint's typedef, for a program whose context holds typed
-    pointers; such programs call only each other. Raises RefusedError with the verifier's log, or
+    pointers; such programs call only each other. is_function: it is the id of a function, whose
+    entry the program is for. Raises RefusedError with the verifier's log, or
     ProbeError without privileges.
     """
-    result = _load(name, code, b"", typed_for)
+    kind = 0 if not typed_for else _TRACE_FENTRY if is_function else _TRACE_RAW_TP
+    result = _load(name, code, b"", typed_for, kind)
     if result == -errno.EPERM:
         raise missing_privileges()
     if result >= 0:
         return result
     log = ctypes.create_string_buffer(_LOG_BYTES)
-    _load(name, code, log, typed_for)
+    _load(name, code, log, typed_for, kind)
     text = log.value.decode(errors="replace")
     last = "\n".join(text.strip().splitlines()[-4:])
     raise RefusedError(
@@ -176,7 +178,7 @@ def load_program(name: str, code: bytes, typed_for: int = 0) -> int:
 
 
 def _load(
-    name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes", typed_for: int
+    name: str, code: bytes, log: "ctypes.Array[ctypes.c_char] | bytes", typed_for: int, kind: int
 ) -> int:
     instructions = ctypes.create_string_buffer(code, len(code))
     license_text = ctypes.create_string_buffer(b"GPL")
@@ -193,7 +195,7 @@ def _load(
         0,
         name.encode()[:15],
         0,
-        _TRACE_RAW_TP if typed_for else 0,
+        kind,
         typed_for,
     )
     return _bpf(_PROG_LOAD, attributes)

@@ -167,6 +167,7 @@ class ProbeSource:
         """Events lost so far, by (event name, reason); reasons that know no event have "".
 
         ring_full: the reader was too slow. ia32, unknown_call: foreign calls that are not decoded.
+        no_descriptor: closes that are told without what they closed.
         scratch_busy, no_step, scope_full: see bpf/maps.h. recursion: runs that the kernel skipped.
         decode: `decode_errors`.
         """

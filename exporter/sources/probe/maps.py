@@ -10,7 +10,9 @@ from exporter.errors import ProbeError
 from exporter.sources.probe import kernel, source_text
 from exporter.sources.probe.syscalls import MAX_NUMBER, Hook, Step
 
-REASONS = ("ia32", "scratch_busy", "no_step", "scope_full", "ring_full", "unknown_call")
+REASONS = (
+    "ia32", "scratch_busy", "no_step", "scope_full", "ring_full", "unknown_call", "no_descriptor",
+)  # fmt: skip
 """Reasons counted beside lost events, in the order of bpf/maps.h."""
 
 BEAT_FULL = "beat_full"
@@ -56,7 +58,7 @@ def _shapes(ring_bytes: int) -> dict[str, tuple[int, int, int, int]]:
         "counters": (percpu, 4, EVENT_COUNTERS.size, source_text.EVENT_CODES),
         "reasons": (percpu, 4, 8, len(REASONS) + 1),
         "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
-        "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 3),
+        "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 4),
         "filter_memory": (array, 4, FILTER_MEMORY_BYTES, cpus),
         "filter_ports": (array, 4, 4, _PORTS),
         "exit_steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),

@@ -168,6 +168,9 @@ CGROUP_PARAMS = (
 TYPED_SYS_EXIT = "btf_trace_sys_exit"
 """Type that stands for the tracepoint in front of typed programs."""
 
+CLOSE_FUNCTIONS = ("__x64_sys_close", "__arm64_sys_close")
+"""What the kernel calls the function of close."""
+
 CASTS = {
     "FS": "fs_struct",
     "FILES": "files_struct",
@@ -186,7 +189,7 @@ CAST_FUNCTION = "bpf_rdonly_cast"
 STRUCTS = frozenset(
     [names[0] for names in (*MEMBERS.values(), *OPTIONAL_MEMBERS.values(), *BIT_FIELDS.values())]
     + [*SIZES.values(), "mm_rss_stat", "percpu_counter", "cgroup_subsys_id", TYPED_SYS_EXIT]
-    + [*CASTS.values(), CAST_FUNCTION]
+    + [*CASTS.values(), CAST_FUNCTION, *CLOSE_FUNCTIONS]
 )
 """Every type name that `define_offsets` asks the BTF for."""
 
@@ -230,6 +233,8 @@ def define_offsets(btf: Btf) -> str:
     lines += _rss_lines(btf)
     lines.append(f"#define BTF_SYS_EXIT {btf.typedef_id(TYPED_SYS_EXIT) or 0}")
     lines.append(f"#define BTF_RDONLY_CAST {btf.function_id(CAST_FUNCTION) or 0}")
+    close = next(filter(None, map(btf.function_id, CLOSE_FUNCTIONS)), 0)
+    lines.append(f"#define BTF_SYS_CLOSE {close}")
     lines += [f"#define BTF_{constant} {btf.struct_id(name)}" for constant, name in CASTS.items()]
     subsystems = cgroup_subsystems(btf)
     lines.append("#define SUBSYS_NONE 255")

@@ -15,6 +15,7 @@ from exporter.events.table import event_type
 from exporter.sources.probe import kernel, offsets, ring, scope, source_text
 from exporter.sources.probe.build import Build, kernel_offsets
 from exporter.sources.probe.call_table import CallTable, native_calls
+from exporter.sources.probe.closing import HOOK, Closing
 from exporter.sources.probe.counters import (
     ProbeCounters,
     read_events,
@@ -44,6 +45,7 @@ class Probe:
         self._programs = Programs()
         self._calls = CallTable(self._maps, has_procexit=self.options.procexit)
         self._ring: ring.Ring | None = None
+        self._closing = Closing(self._maps, self._programs)
         self.filters = Filters(self._maps, self._programs)
         self.offsets: dict[str, int] = {}
         """Constants of this kernel (offsets.py), once the probe is open."""
@@ -93,6 +95,9 @@ class Probe:
             for program in self._hooks():
                 self._attach(program)
             self._seed_scope()
+            if "close" in self.reported:
+                self._closing.load()
+                self._closing.attach()
         except BaseException:
             self.close()
             raise
@@ -119,6 +124,7 @@ class Probe:
         self.offsets = offsets.parse_constants(kernel_text)
         self._programs.load(code, self._maps, constants, self.offsets.get("BTF_SYS_EXIT", 0))
         self._programs.join(self._maps)
+        self._closing.prepare(code, constants, self.offsets.get("BTF_SYS_CLOSE", 0))
         self._calls.fill()
         # The entry that says whether a rename was lost (bpf/rename.h).
         self._maps.put("renamed", 0, bytes(4))
@@ -158,7 +164,15 @@ class Probe:
         fail, and of clone only the child's side. Calls that the architecture lacks are passed over.
         Raises ProbeError for calls that the probe does not know.
         """
+        closes = self._links and "close" in calls | followed
+        if closes:
+            self._closing.load()
         self._calls.report(calls, followed)
+        if closes:
+            # Not before, for only events that are reported take their notes with them.
+            self._closing.attach()
+        else:
+            self._closing.release()
         if self._links and event_type(EXECVE).code in self._calls.codes:
             # Successful execs are wanted: attach what tells of them.
             for program in ("hook_rename", "hook_exec"):
@@ -192,22 +206,28 @@ class Probe:
         """Stop producing; what is in the ring can still be read by `drain`."""
         while self._links:
             os.close(self._links.popitem()[0])
+        self._closing.release()
 
     @property
     def attached(self) -> frozenset[str]:
         """The hooks that are attached, as far as we know."""
-        return frozenset(self._links.values())
+        closing = {HOOK} if self._closing.is_attached else ()
+        return frozenset({*self._links.values(), *closing})
 
     def missing(self) -> list[str]:
         """Hooks whose attachment the kernel does not hold any more."""
-        return [
+        missing = [
             program
             for link, program in self._links.items()
             if not kernel.is_attached(link, self._programs[program])
         ]
+        return [*missing, HOOK] if self._closing.is_missing() else missing
 
     def reattach(self, program: str) -> None:
         """Attach a hook anew. Raises ProbeError when that is not possible any more."""
+        if program == HOOK:
+            self._closing.reattach()
+            return
         for link in [link for link, name in self._links.items() if name == program]:
             del self._links[link]
             os.close(link)

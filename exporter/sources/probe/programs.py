@@ -21,7 +21,7 @@ _EXIT_PROGRAMS = frozenset({"hook_sys_exit", source_text.RECORD, source_text.REC
 _EXIT_ARRAYS = ("filters", "exit_steps")
 """Arrays that only they use."""
 
-_MAP_STEPS, _IS_TYPED = 4, 108
+MAP_STEPS, IS_TYPED = 4, 108
 """Numbers in bpf/maps.h."""
 
 
@@ -39,7 +39,7 @@ def start_constants(options: ProbeOptions) -> dict[int, int]:
         104: cgroup.level if cgroup else 0,
         105: (cgroup.subsystem or 0) + 1 if cgroup and has_v1 else 0,
         106: int(options.procexit),
-        _IS_TYPED: 0,
+        IS_TYPED: 0,
         107: options.ring_bytes - options.ring_bytes // _RESERVED_SHARE,
         109: min(options.snaplen, MAX_SNAPLEN),
     }
@@ -66,7 +66,7 @@ class Programs:
         self._load_exit(code, maps, constants, typed_for)
         needless = source_text.CALL_PROGRAMS if self.typed_for else frozenset()
         for name, instructions in code.items():
-            if name not in self._fds and name not in needless:
+            if name not in self._fds and name not in needless | source_text.CLOSE_PROGRAMS:
                 placed = kernel.place(instructions, maps.numbered(), constants)
                 self._fds[name] = kernel.load_program(name, placed)
 
@@ -80,13 +80,13 @@ class Programs:
         """
         if not typed_for or source_text.architecture() != "x86_64":
             return
-        numbers = {**maps.numbered(), _MAP_STEPS: maps["exit_steps"]}
+        numbers = {**maps.numbered(), MAP_STEPS: maps["exit_steps"]}
         hooks = source_text.HOOKS.keys() - _EXIT_PROGRAMS
         try:
             for name, instructions in code.items():
-                if name in hooks or name in source_text.HOOK_PROGRAMS:
+                if name in hooks | source_text.HOOK_PROGRAMS | source_text.CLOSE_PROGRAMS:
                     continue
-                placed = kernel.place(instructions, numbers, {**constants, _IS_TYPED: 1})
+                placed = kernel.place(instructions, numbers, {**constants, IS_TYPED: 1})
                 own = name if name in _EXIT_PROGRAMS else f"exit_{name}"
                 self._fds[own] = kernel.load_program(name, placed, typed_for)
         except kernel.RefusedError as error:

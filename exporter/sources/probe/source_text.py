@@ -36,6 +36,9 @@ HOOK_PROGRAMS = frozenset(
 )
 """Those that no such record goes through."""
 
+CLOSE_PROGRAMS = frozenset({"hook_close", "note_closed", "take_closed"})
+"""Those that are loaded only while events of close are wanted (closing.py)."""
+
 HOOKS = {
     "hook_sys_exit": "sys_exit",
     "hook_exec": "sched_process_exec",
@@ -69,6 +72,9 @@ NEEDLES_BYTES = 2 * 8 * 256 * 8 + 8
 
 SCRATCH_BYTES = 48 * 1024
 """Room for struct scratch (bpf/layout.h)."""
+
+CLOSING_BYTES = 4224
+"""Size of struct closing (bpf/layout.h)."""
 
 BUSY_CALLS = ("open", "openat", "connect", "accept4", "socket")
 """Calls that are made often enough to pay for a branch of their own on the way to their filter."""
@@ -127,10 +133,13 @@ def build_text(directory: Path, offsets: str) -> str:
         f"#define PAGE_SIZE {os.sysconf('SC_PAGE_SIZE')}",
         f"#define SCRATCH_BYTES {SCRATCH_BYTES}",
         f"#define JUDGED_BYTES {JUDGED_BYTES}",
+        f"#define CLOSING_BYTES {CLOSING_BYTES}",
     ]
     numbers = native_numbers(architecture())
     lines += [
-        f"#define NR_{name.upper()} {numbers[name]}" for name in BUSY_CALLS if name in numbers
+        f"#define NR_{name.upper()} {numbers[name]}"
+        for name in (*BUSY_CALLS, "close")
+        if name in numbers
     ]
     for name, event_id in (("EXECVE", EXECVE), ("PROCEXIT", PROCEXIT), ("CLONE", CLONE)):
         event = event_type(event_id)

@@ -57,6 +57,7 @@ class Step(IntEnum):
     SUBMIT = 36
     SCAN = 37
     SCAN_ENV = 38
+    CLOSE = 39
 
 
 class Hook(StrEnum):
@@ -249,7 +250,7 @@ _OWN_EVENTS: dict[str, CallSpec] = {
     "lseek": _generic("LSEEK", "FLU"),
     "ioctl": _generic("IOCTL_3", "FLL"),
     "fcntl": _generic("FCNTL", "FUL"),
-    "close": _generic("CLOSE", "I"),
+    "close": CallSpec("PPME_SYSCALL_CLOSE_X", Step.CLOSE),
     "close_range": _generic("CLOSE_RANGE", "UUU"),
     "splice": _generic("SPLICE", "F0F2L4U5"),
     "sendfile": _generic("SENDFILE", "Q2F0F1L3"),

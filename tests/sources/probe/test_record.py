@@ -7,7 +7,7 @@ from struct import calcsize
 
 import pytest
 
-from exporter.events import live, native_values
+from exporter.events import live, native
 from exporter.events.fd import FdType
 from exporter.events.native import translator
 from exporter.events.table import event_type, load_syscall_table
@@ -23,6 +23,7 @@ PRINTER = """
 #include <stdio.h>
 #define SCRATCH_BYTES {scratch}
 #define JUDGED_BYTES {judged}
+#define CLOSING_BYTES {closing}
 #include "{bpf}/include/linux/types.h"
 #define offsetof(t, m) __builtin_offsetof(t, m)
 #include "{bpf}/layout.h"
@@ -66,7 +67,11 @@ def c_layout(tmp_path_factory):
         f'    printf("{field} %zu\\n", offsetof(struct record_header, {field}));'
         for field in _fields_in_c()
     )
-    sizes = {"scratch": source_text.SCRATCH_BYTES, "judged": source_text.JUDGED_BYTES}
+    sizes = {
+        "scratch": source_text.SCRATCH_BYTES,
+        "judged": source_text.JUDGED_BYTES,
+        "closing": source_text.CLOSING_BYTES,
+    }
     text = PRINTER.format(bpf=BPF, lines=lines, **sizes)
     # Our own types stand beside the compiler's; keep them apart.
     text = text.replace("#include <stdio.h>\n", "int printf(const char *, ...);\n")
@@ -100,11 +105,11 @@ def test_header_offsets_agree(c_layout):
 
 def test_extra_bits_agree(c_layout):
     """The bits that the probe adds to flag words are those that the decoders translate."""
-    assert c_layout["created"] == native_values.OPEN_CREATED
-    assert c_layout["upper"] == native_values.OPEN_UPPER_LAYER
-    assert c_layout["lower"] == native_values.OPEN_LOWER_LAYER
+    assert c_layout["created"] == native.OPEN_CREATED
+    assert c_layout["upper"] == native.OPEN_UPPER_LAYER
+    assert c_layout["lower"] == native.OPEN_LOWER_LAYER
     assert c_layout["mask"] == record.OPEN_NATIVE_MASK
-    assert c_layout["pidns"] == native_values.CLONE_CHILD_IN_PIDNS
+    assert c_layout["pidns"] == native.CLONE_CHILD_IN_PIDNS
 
 
 def test_what_filters_of_records_look_at_agrees(c_layout):
@@ -246,6 +251,7 @@ def test_every_function_of_the_probe_is_loaded():
     assert functions == {
         *source_text.PROGRAMS,
         *source_text.HOOKS,
+        *source_text.CLOSE_PROGRAMS,
         source_text.RECORD,
         source_text.RECORD_STATE,
     }
