@@ -18,7 +18,7 @@ from exporter.pushdown.emit_path import find_last_slash, read_path
 from exporter.pushdown.emit_quick import Quick
 from exporter.pushdown.emit_rare import RareTask
 from exporter.pushdown.emit_relative import RelativePaths
-from exporter.pushdown.emit_socket import compare_wide, note_port, read_socket
+from exporter.pushdown.emit_socket import clear_socket, compare_wide, note_port, read_socket
 from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
 from exporter.pushdown.emit_text import compare_text
 from exporter.pushdown.facts import HEAVY, WIDE, Fact, Group, Kind, Text
@@ -132,6 +132,8 @@ class _Emitter:
             code.jump(both)
             code.place(self.unknown)
             code.store_constant(Size.U64, R7, PATHS_KNOWN_AT, 0)
+            if Group.SOCKET in self.groups:
+                clear_socket(code)
             code.place(both)
         self.task.read(self.keep)
         self._leave_out_unless(self.light)

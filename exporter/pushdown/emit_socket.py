@@ -38,6 +38,12 @@ _WIDE_SLOTS = {
     Kind.REMOTE_ADDRESS6: Slot.REMOTE_ADDRESS6,
 }
 
+_ALL_SLOTS = (
+    Slot.FAMILY, Slot.LOCAL_ADDRESS, Slot.LOCAL_PORT, Slot.REMOTE_ADDRESS, Slot.REMOTE_PORT,
+    Slot.PROTOCOL, Slot.BOUND,
+    *(slot + half for slot in _WIDE_SLOTS.values() for half in _HALVES),
+)  # fmt: skip
+
 R0, R1, R2, R3, R4, R5, R6, R9, R10 = (
     Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R6, Reg.R9, Reg.R10,
 )  # fmt: skip
@@ -90,6 +96,17 @@ def read_socket(facts: Facts, call: CallLayout, kinds: AbstractSet[Kind], unknow
         _read_is_bound(facts)
     if call.step is Step.CONNECT:
         _require_remote_port(facts, unknown)
+
+
+def clear_socket(code: Assembler) -> None:
+    """Zeros where its facts are kept, for one that was not read.
+
+    Nobody looks at them, but the verifier cannot know that; before 6.3 it refuses programs that may
+    read what they have not written.
+    """
+    code.constant(R1, 0)
+    for slot in _ALL_SLOTS:
+        code.store(Size.U64, R10, slot, R1)
 
 
 def _find_socket(facts: Facts, unknown: Label) -> None:
