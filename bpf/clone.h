@@ -97,7 +97,9 @@ int step_clone_end(struct bpf_raw_tracepoint_args *ctx)
 	put_u64(&w, pid_number(leader_pid, level));
 	init = s->ret ? 0 : read_u64(pidns_of(task) + OFF_PIDNS_REAPER);
 	put_u64(&w, init ? read_u64(init + OFF_TASK_START_TIME) : 0);
-	if (!s->ret)
+	if (!s->ret) {
+		s->tells_cgroup = !(flags & CLONE_THREAD);
 		want_attachment(s, ATTACH_CWD, 0);
+	}
 	return end_record(ctx, &w);
 }

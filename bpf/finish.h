@@ -17,11 +17,16 @@ int step_submit(struct bpf_raw_tracepoint_args *ctx)
 int step_finish(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct scratch *s = this_scratch();
+	struct record_header *h;
+	u64 kn;
 
 	if (!s)
 		return 0;
 	note_renames(s);
-	fill_header(s, (struct record_header *)s->data);
+	h = (struct record_header *)s->data;
+	kn = fill_header(s, h);
+	if (s->tells_cgroup && h->mntns != HOST_MNTNS)
+		attach_cgroup(s, kn);
 	if (s->judge)
 		run_step(ctx, STEP_JUDGE);
 	hand_over(s);

@@ -74,12 +74,13 @@ static __always_inline void read_pair(u32 *first, u32 *second, u64 base, u32 at,
 	}
 }
 
-static __always_inline void fill_header(struct scratch *s, struct record_header *h)
+/* Returns the directory that cgroup_id is of. */
+static __always_inline u64 fill_header(struct scratch *s, struct record_header *h)
 {
 	struct task_facts t;
 	u64 task = s->task;
 	u64 pgrp_and_session[2];
-	u64 cgroup, pgrp;
+	u64 cgroup, pgrp, kn;
 	u32 level, first, second;
 
 	read_task(&t, h->comm, task);
@@ -117,5 +118,7 @@ static __always_inline void fill_header(struct scratch *s, struct record_header 
 	h->cpu = bpf_get_smp_processor_id();
 	h->start_boottime_ns = read_u64(t.leader + OFF_TASK_START_BOOTTIME);
 	cgroup = read_u64(read_u64(task + OFF_TASK_CGROUPS) + OFF_CSS_SET_DFL);
-	h->cgroup_id = read_u64(read_u64(cgroup + OFF_CGROUP_KN) + OFF_KN_ID);
+	kn = read_u64(cgroup + OFF_CGROUP_KN);
+	h->cgroup_id = read_u64(kn + OFF_KN_ID);
+	return kn;
 }

@@ -19,6 +19,7 @@ int hook_exec(struct bpf_raw_tracepoint_args *ctx)
 	s->ret = 0;
 	s->ops = 0;
 	s->judge = FILTER_EXEC;
+	s->tells_cgroup = 1;
 	s->aux = ctx->args[2];
 	w = start_writer(s, 0);
 	put_u64(&w, 0);

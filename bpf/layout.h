@@ -47,6 +47,7 @@ struct record_header {
 #define ATTACH_DIRFD 2
 #define ATTACH_DIRFD2 3
 #define ATTACH_FD 4
+#define ATTACH_CGROUP 5
 
 /* Kinds of descriptor in an ATTACH_FD entry: numbers of the capture format's fd list. */
 #define FD_UNKNOWN 0
@@ -147,7 +148,7 @@ struct scratch {
 	u64 path_at; /* struct path to walk */
 	u64 att_start;
 	u64 att_file;
-	u64 kn[8];
+	u64 kn[16]; /* directories of a cgroup, the innermost first */
 	u64 slot;
 	u64 depth;
 	u64 messages; /* still to come with the call (syscalls_messages.h) */
@@ -161,6 +162,7 @@ struct scratch {
 	u32 env_at;
 	u32 exepath_at;
 	u32 exe_flags;
+	u32 tells_cgroup; /* whether the record says in which cgroup v2 directory the task is */
 	u32 closed_len; /* what take_closed took over for the record to come, or 0 */
 	u32 closed_flags;
 	u8 closed[CLOSING_BYTES - 8];

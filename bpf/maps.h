@@ -111,8 +111,8 @@ struct event_counters {
 /* Number 14 is one of the filters' again. */
 #define MAP_RENAMED bpf_pseudo_fd(1, 15) /* hash: thread id -> u32, see rename.h */
 #define MAP_NEEDLES bpf_pseudo_fd(1, 13) /* array of one struct needles */
-/* Made when it is needed (closing.py): */
-#define MAP_CLOSING bpf_pseudo_fd(1, 16) /* hash: thread id -> struct closing */
+/* Made when it is needed (closing.py), so its number is none in the order of the others: */
+#define MAP_CLOSING bpf_pseudo_fd(1, 50) /* hash: thread id -> struct closing */
 
 /* Constants of one start, put in place by the loader in the same way; so the compiled text depends
  * on the kernel alone and can be kept. Those that are not set are 0, and the verifier drops what
@@ -127,6 +127,7 @@ struct event_counters {
 #define RING_LIMIT bpf_pseudo_fd(1, 107) /* bytes in the ring that leave room for the state's events */
 
 #define AT_FUNCTION bpf_pseudo_fd(1, 110) /* the program stands at a function, not a tracepoint */
+#define HOST_MNTNS ((u32)bpf_pseudo_fd(1, 111)) /* mount namespace of the host */
 #define SNAPLEN bpf_pseudo_fd(1, 109) /* bytes of what is read and written that a record shows */
 
 static void *(*map_lookup)(u64 map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;

@@ -76,38 +76,38 @@ int step_process(struct bpf_raw_tracepoint_args *ctx)
 }
 
 #define CGROUP_COMPONENTS 6
+#define CGROUP_COMPONENTS_MAX 15
 
-/* "name=/path" and a NUL for one controller: the innermost components of the path. `name` holds
- * up to eight characters, the first in the lowest byte. */
-static __always_inline void append_cgroup(struct writer *w, u64 css_set, u32 subsys, u64 name, u32 name_len)
+/* Notes the directories from this one up to the root, at most so many; whether that is all. */
+static __always_inline bool find_components(struct scratch *s, u64 kn, u32 most)
 {
-	u64 css = read_u64(css_set + OFF_CSS_SET_SUBSYS + 8 * (u64)subsys);
-	u64 kn = read_u64(read_u64(css + OFF_CSS_CGROUP) + OFF_CGROUP_KN);
-	struct scratch *s = w->s;
-	long len;
-
-	*(u64 *)tail_of(w) = name;
-	w->off += name_len;
 	s->depth = 0;
-	for (u32 i = 0; i <= CGROUP_COMPONENTS; i++) {
+	for (u32 i = 0; i <= most; i++) {
 		u64 parent = read_u64(kn + OFF_KN_PARENT);
 
 		if (!parent)
-			break;
-		if (i == CGROUP_COMPONENTS) {
-			s->flags |= RECORD_TRUNCATED_CGROUPS;
-			break;
+			return true;
+		if (i < most) {
+			s->kn[i & 15] = kn;
+			kn = parent;
+			s->depth = i + 1;
 		}
-		s->kn[i] = kn;
-		kn = parent;
-		s->depth = i + 1;
 	}
+	return false;
+}
+
+/* Writes the path that they make, without a NUL. */
+static __always_inline void append_components(struct writer *w, u32 most)
+{
+	struct scratch *s = w->s;
+	long len;
+
 	forget_position(w);
 	if (!s->depth) {
 		*tail_of(w) = '/';
 		w->off += 1;
 	}
-	for (u32 i = 0; i < CGROUP_COMPONENTS; i++) {
+	for (u32 i = 0; i < most; i++) {
 		u64 depth = s->depth;
 
 		if (i >= depth)
@@ -115,12 +115,43 @@ static __always_inline void append_cgroup(struct writer *w, u64 css_set, u32 sub
 		forget_position(w);
 		*tail_of(w) = '/';
 		depth -= i + 1;
-		len = read_kernel_str(tail_of(w) + 1, 256, read_u64(s->kn[depth & 7] + OFF_KN_NAME));
+		len = read_kernel_str(tail_of(w) + 1, 256, read_u64(s->kn[depth & 15] + OFF_KN_NAME));
 		w->off += len > 0 ? len : 1;
 	}
 	forget_position(w);
+}
+
+/* "name=/path" and a NUL for one controller: the innermost components of the path. `name` holds
+ * up to eight characters, the first in the lowest byte. */
+static __always_inline void append_cgroup(struct writer *w, u64 css_set, u32 subsys, u64 name, u32 name_len)
+{
+	u64 css = read_u64(css_set + OFF_CSS_SET_SUBSYS + 8 * (u64)subsys);
+	u64 kn = read_u64(read_u64(css + OFF_CSS_CGROUP) + OFF_CGROUP_KN);
+
+	*(u64 *)tail_of(w) = name;
+	w->off += name_len;
+	if (!find_components(w->s, kn, CGROUP_COMPONENTS))
+		w->s->flags |= RECORD_TRUNCATED_CGROUPS;
+	append_components(w, CGROUP_COMPONENTS);
 	*tail_of(w) = 0;
 	w->off += 1;
+}
+
+/* Attaches the path of a cgroup v2 directory: in whole, or not at all. */
+static __always_inline void attach_cgroup(struct scratch *s, u64 kn)
+{
+	u64 start = s->off;
+	struct writer w;
+
+	if (!find_components(s, kn, CGROUP_COMPONENTS_MAX) || !s->depth)
+		return;
+	w = start_writer(s, 0);
+	*(u32 *)tail_of(&w) = ATTACH_CGROUP; /* and room for the length */
+	w.off += 4;
+	append_components(&w, CGROUP_COMPONENTS_MAX);
+	BOUND(start, 0x7fff);
+	*(u16 *)(s->data + start + 2) = w.off - start - 4;
+	save_writer(&w);
 }
 
 /* cgroups: parameter 14 of exec and clone events; goes on to the event's own step. The list is a

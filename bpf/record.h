@@ -159,6 +159,7 @@ static __always_inline struct scratch *begin_record(u32 code, u32 nparams, bool 
 	s->flags = 0;
 	s->judge = 0;
 	s->renames = 0;
+	s->tells_cgroup = 0;
 	s->natt = 0;
 	s->att_done = 0;
 	s->messages = 0;

@@ -9,6 +9,12 @@ from exporter.events.container import Container, Group, User
 from exporter.events.fd import Fd
 from exporter.events.thread import Thread, ThreadFlags
 
+INITIAL_MNTNS = 0xEFFFFFF8
+"""Inode number of the kernel's initial mount namespace since Linux 6.18 (uapi/linux/nsfs.h).
+
+Earlier kernels hand it out with all others, from 0xF0000000 up, so the number is never another's.
+"""
+
 
 class Interface(Struct, kw_only=True):
     """One network interface address; network-order bytes (4 or 16)."""

@@ -19,7 +19,8 @@ class LiveContext(Struct, kw_only=True, gc=False):
     outside one); pidns_level: depth of that namespace, 0 = initial. uid, gid: effective. sid,
     pgid: session and process group; vpgid: process group in the own pid namespace. tty: device
     number of the controlling terminal, 0 for none. mntns: inode number of the mount namespace.
-    cgroup_id: id of the cgroup v2 directory (its inode number). start_boottime_ns: start of the
+    cgroup_id: id of the cgroup v2 directory (its inode number); cgroup_path: its path, None when
+    this event does not carry it. start_boottime_ns: start of the
     *process* (group leader), ns since boot; another value under a known pid means that the pid was
     reused. comm: without NUL. cwd: absolute path without trailing slash, None when this event does
     not carry it; for chdir and fchdir the new one. dirfd_path, dirfd2_path: path of the directory
@@ -49,6 +50,7 @@ class LiveContext(Struct, kw_only=True, gc=False):
     dirfd_path: bytes | None = None
     dirfd2_path: bytes | None = None
     fds: dict[int, Fd] | None = None
+    cgroup_path: bytes | None = None
     truncated: int = 0
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from exporter.errors import ProbeError
+from exporter.events.host import INITIAL_MNTNS
 from exporter.pushdown.analysis import CallFilter, analyse
 from exporter.pushdown.emit import FilterTooLargeError, emit_filter
 from exporter.pushdown.emit_base import emit_resolver
@@ -21,7 +22,6 @@ from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.probe import Probe
 from exporter.sources.probe.source_text import architecture
 from exporter.sources.probe.syscalls import STATE_CALLS, native_numbers
-from exporter.state.containers import INITIAL_MNTNS
 from exporter.state.procfs import Procfs
 
 Say = Callable[..., None]

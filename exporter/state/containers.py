@@ -7,15 +7,10 @@ import re
 from collections.abc import Callable, Iterable
 
 from exporter.events.container import ContainerType
+from exporter.events.host import INITIAL_MNTNS
 
 ID_LENGTH = 12
 """Characters of a container id that are shown."""
-
-INITIAL_MNTNS = 0xEFFFFFF8
-"""Inode number of the kernel's initial mount namespace since Linux 6.18 (uapi/linux/nsfs.h).
-
-Earlier kernels hand it out with all others, from 0xF0000000 up, so the number is never another's.
-"""
 
 _Match = tuple[bytes, ContainerType]
 Matcher = Callable[[bytes], _Match | None]

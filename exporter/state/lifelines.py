@@ -55,7 +55,7 @@ from exporter.state.tables import Tables
 _CLONE = event_type("PPME_SYSCALL_CLONE_20_X")
 _clone_flags = live_decoders(_CLONE)[_CLONE.param_index["flags"]]
 
-_CWD = int(Attachment.CWD)
+_CWD, _CGROUP = int(Attachment.CWD), int(Attachment.CGROUP)
 _BIRTH_AT = PARAMS_AT + 2 * BIRTH_PARAMS + 8
 _EXEC_AT = PARAMS_AT + 2 * EXEC_PARAMS + 8
 """Where the parameters behind the result begin."""
@@ -109,11 +109,16 @@ class Lifelines:
         at = cgroups_at + cgroups_len
         flag_bytes, start_ns = BIRTH_END.unpack_from(data, at)
         at += BIRTH_END.size
-        if not at + attachments_len == record_len == len(data) or (
-            attachments_len
-            and ATTACHMENT.unpack_from(data, at) != (_CWD, attachments_len - ATTACHMENT.size)
-        ):
+        if not at + attachments_len == record_len == len(data):
             return None
+        cwd_end = record_len
+        if attachments_len and ATTACHMENT.unpack_from(data, at) != (
+            _CWD,
+            attachments_len - ATTACHMENT.size,
+        ):
+            cwd_end = self._end_of_cwd(data, at, cgroup_id)
+            if not cwd_end:
+                return None
 
         tables = self._tables
         flags = _clone_flags(flag_bytes) | CLONE_INVERTED
@@ -137,7 +142,7 @@ class Lifelines:
         child.pidns_init_start_ts_ns = tables.host.boot_ts_ns + start_ns
         child.mntns, child.cgroup_id = mntns, cgroup_id
         if attachments_len:
-            _move_to(parent if is_thread else child, data[at + ATTACHMENT.size :])
+            _move_to(parent if is_thread else child, data[at + ATTACHMENT.size : cwd_end])
         if is_thread or parent.pid < 0:
             tables.threads.add(child)
         else:
@@ -193,11 +198,16 @@ class Lifelines:
         )
         exepath_at = at + EXEC_IMAGE.size
         at = exepath_at + exepath_len + EXEC_END_BYTES + filename_len
-        if not at + attachments_len == record_len == len(data) or (
-            attachments_len
-            and ATTACHMENT.unpack_from(data, at) != (_CWD, attachments_len - ATTACHMENT.size)
-        ):
+        if not at + attachments_len == record_len == len(data):
             return None
+        cwd_end = record_len
+        if attachments_len and ATTACHMENT.unpack_from(data, at) != (
+            _CWD,
+            attachments_len - ATTACHMENT.size,
+        ):
+            cwd_end = self._end_of_cwd(data, at, cgroup_id)
+            if not cwd_end:
+                return None
 
         tables = self._tables
         thread.seen_ns = thread.lastexec_ts_ns = ts_ns
@@ -228,7 +238,7 @@ class Lifelines:
         note_image_times(thread, ctime)
         thread.flags = (thread.flags & KEPT_FLAGS) | NEW_FLAGS
         if attachments_len:
-            _move_to(thread, data[at + ATTACHMENT.size :])
+            _move_to(thread, data[at + ATTACHMENT.size : cwd_end])
         if len(tables.threads.groups[pid].members) > 1:
             tables.threads.remove_others(thread)
         if thread.container_id or thread.host_claim or not mntns or mntns != tables.rule.host_mntns:
@@ -275,6 +285,19 @@ class Lifelines:
         else:
             tables.threads.drop(thread)
         return thread
+
+    def _end_of_cwd(self, data: bytes, at: int, cgroup_id: int) -> int:
+        """Where the directory ends when the cgroup's path, which is remembered, is behind it.
+
+        0 for any other attachments.
+        """
+        kind, length = ATTACHMENT.unpack_from(data, at)
+        end: int = at + ATTACHMENT.size + length
+        path_at = end + ATTACHMENT.size
+        if kind != _CWD or ATTACHMENT.unpack_from(data, end) != (_CGROUP, len(data) - path_at):
+            return 0
+        self._tables.note_unified(cgroup_id, data[path_at:])
+        return end
 
     def _cgroups(self, cgroup_id: int, mntns: int, data: bytes, at: int, size: int) -> Cgroups:
         """The cgroups in so many bytes of a record, remembered for their id."""

@@ -221,6 +221,8 @@ class State:
         lives = self._live
         handler = plan.handler
         if live is not None and lives is not None:
+            if live.cgroup_path is not None:
+                self.tables.note_unified(live.cgroup_id, live.cgroup_path)
             if plan.tells_image and self._has_read(lives, event, live, plan):
                 return
             if plan.is_clone and event.param(0) == 0:

@@ -188,7 +188,8 @@ class Tables:
         """The path of a live thread's cgroup v2 directory.
 
         Exec and clone events tell the paths of five controllers. Where a container's own directory
-        has none of them switched on, these are paths of directories above it.
+        has none of them switched on, these are paths of directories above it. Those of processes
+        outside the host's mount namespace tell this one too; /proc knows that of the others.
         """
         if self.procfs is None or thread.cgroup_id <= _ROOT_CGROUP:
             return ()
@@ -197,10 +198,14 @@ class Tables:
             path = self.procfs.read_unified_cgroup(thread.tid)
             if path is None:
                 return ()
-            self._unified_paths[thread.cgroup_id] = path
-            if len(self._unified_paths) > _MAX_UNIFIED:
-                self._unified_paths.popitem(last=False)
+            self.note_unified(thread.cgroup_id, path)
         return ((b"", path),)
+
+    def note_unified(self, cgroup_id: int, path: bytes) -> None:
+        """Remember the path of a cgroup v2 directory."""
+        self._unified_paths[cgroup_id] = path
+        if len(self._unified_paths) > _MAX_UNIFIED:
+            self._unified_paths.popitem(last=False)
 
     def _category(self, thread: Thread) -> str:
         """What a process in a container is: its main program, or a health probe of the runtime.

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.events.container import ContainerType
-from exporter.state.containers import INITIAL_MNTNS, ContainerRule, match_cgroups, pod_uid
+from exporter.events.host import INITIAL_MNTNS
+from exporter.state.containers import ContainerRule, match_cgroups, pod_uid
 
 A = "0123456789abcdef" * 4
 B = "fedcba9876543210" * 4

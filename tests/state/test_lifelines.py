@@ -22,6 +22,7 @@ from tests.sources.probe.test_decode import make_record
 BOOT_NS = 1_600_000_000_000_000_000
 NOW_NS = 1_700_000_000_000_000_000
 CONTAINER = b"memory=/kubepods/pod1/" + b"ab" * 32
+UNIFIED = b"/machine.slice/libpod-" + b"cd" * 32 + b".scope"
 CLONE, VFORK = "PPME_SYSCALL_CLONE_20_X", "PPME_SYSCALL_VFORK_20_X"
 EXECVE, EXIT = "PPME_SYSCALL_EXECVE_19_X", "PPME_PROCEXIT_1_E"
 THREAD_FLAGS = 0x10F00
@@ -97,8 +98,9 @@ def procexit(**given: Any) -> bytes:
 
 
 def attachments(given: dict[str, Any]) -> tuple[tuple[int, bytes], ...]:
-    """The working directory, unless it could not be read."""
-    return ((Attachment.CWD, given["cwd"]),) if given.get("cwd") else ()
+    """The working directory, unless it could not be read, and the cgroup where it is told."""
+    told = (Attachment.CWD, given.get("cwd")), (Attachment.CGROUP, given.get("cgroup_path"))
+    return tuple((kind, path) for kind, path in told if path)
 
 
 MAKERS = {"birth": birth, "exec": execve, "exit": procexit}
@@ -156,6 +158,7 @@ def known(state: State) -> dict[str, Any]:
         "counters": msgspec.structs.asdict(state.counters),
         "cgroups": dict(state._live.cgroups),
         "exits": dict(state.tables._exits),
+        "unified": dict(state.tables._unified_paths),
         "first": state.host.first_ts_ns,
     }
 
@@ -169,6 +172,9 @@ def known(state: State) -> dict[str, Any]:
         birth(pid=11, ptid=10, exe=b"", args=b"", cgroups=b""),
         birth(pid=11, ptid=10, vtid=2, vpid=2, clone_flags=1, fdlimit=-1),
         execve(pid=10, cwd=b"/srv"),
+        birth(pid=11, ptid=10, mntns=5, cgroup_id=78, cwd=b"/", cgroup_path=UNIFIED),
+        birth(pid=11, ptid=10, cwd=b"/srv", cgroup_path=b"/a"),
+        execve(pid=10, cwd=b"/srv", cgroup_path=b"/a/b"),
         execve(pid=10, exe=b"\0", args=b"", env=b"", cgroups=b"", fdlimit=-1, exe_flags=0xF),
         execve(pid=10, args=strings(b"", b"a b", b"\xff\x01"), comm=b"0123456789abcde"),
         procexit(pid=10),
@@ -225,6 +231,19 @@ def test_records_that_are_cut_short_are_left_alone(tmp_path):
     assert known(state) == known(untouched)
 
 
+def test_the_cgroup_path_of_a_record_names_the_container(tmp_path):
+    """That of a process that nobody can be asked about any more; its children share it."""
+    for act in (quick, thorough):
+        state = state_in(tmp_path)
+        away: dict[str, Any] = {"mntns": 5, "cgroup_id": 78, "cwd": b"/"}
+        act(state, birth(pid=11, ptid=10, cgroup_path=UNIFIED, **away))
+        act(state, execve(pid=11, ptid=10, cgroup_path=UNIFIED, **away))
+        act(state, birth(pid=12, ptid=11, cgroup_path=UNIFIED, **away))
+        act(state, birth(pid=11, tid=13, ptid=10, **away))
+        assert {state.host.threads[tid].container_id for tid in (11, 12, 13)} == {b"cd" * 6}
+        assert state.host.threads[10].container_id == b""
+
+
 def test_the_same_environment_is_kept_once(tmp_path):
     """Processes that run with one environment share its bytes."""
     state = state_in(tmp_path)
@@ -260,6 +279,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "env": st.sampled_from((b"", strings(b"A=1", b"B=2"), strings(b"C=3"))),
     "cgroups": st.sampled_from((b"", strings(b"memory=/init"), CONTAINER + b"\0", b"odd\0")),
     "cwd": st.sampled_from((b"", b"/", b"/srv", b"/home/ann")),
+    "cgroup_path": st.sampled_from((b"", b"/init", UNIFIED)),
     "exepath": st.sampled_from((b"", b"/bin/ls\0")),
     "exe_flags": st.integers(0, 31),
     "ctime": st.sampled_from((0, BOOT_NS - 1, BOOT_NS + 1_000, NOW_NS)),

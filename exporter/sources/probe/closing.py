@@ -22,7 +22,7 @@ HOOK = "hook_close"
 NOTES_MAX = 512
 """Closes that may be under way at one time, 2 MiB; those beyond are told without a descriptor."""
 
-_MAP_SCRATCH, _MAP_CLOSING, _AT_FUNCTION = 2, 16, 110
+_MAP_SCRATCH, _MAP_CLOSING, _AT_FUNCTION = 2, 50, 110
 """Numbers in bpf/maps.h."""
 
 _TRACEPOINT = "sys_enter"

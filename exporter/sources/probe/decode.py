@@ -119,6 +119,8 @@ class Decoder:
                 live.dirfd_path = body
             elif kind == Attachment.DIRFD2:
                 live.dirfd2_path = body
+            elif kind == Attachment.CGROUP:
+                live.cgroup_path = body
             elif kind == Attachment.FD:
                 number, fd = decode_fd(body)
                 fds[number] = fd

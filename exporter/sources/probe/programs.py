@@ -6,7 +6,9 @@ are typed ones, whose context and task are pointers that the verifier knows.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
+from exporter.events.host import INITIAL_MNTNS
 from exporter.sources.probe import btf, kernel, offsets, scope, source_text
 from exporter.sources.probe.maps import Maps
 from exporter.sources.probe.options import MAX_SNAPLEN, ProbeOptions
@@ -42,7 +44,17 @@ def start_constants(options: ProbeOptions) -> dict[int, int]:
         IS_TYPED: 0,
         107: options.ring_bytes - options.ring_bytes // _RESERVED_SHARE,
         109: min(options.snaplen, MAX_SNAPLEN),
+        111: _host_mntns(),
     }
+
+
+def _host_mntns() -> int:
+    """Mount namespace of the host's processes, which need not tell their cgroup v2 directory."""
+    try:
+        return Path("/proc/1/ns/mnt").stat().st_ino
+    except OSError:
+        # It takes the right to trace pid 1. Then all whose host is not in the first namespace tell.
+        return INITIAL_MNTNS
 
 
 class Programs:

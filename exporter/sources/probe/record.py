@@ -13,6 +13,8 @@ Attachments:
 - FD: an entry of a capture's fd list (s64 fd, u64 inode, u8 type, then by type), with local end
   first for sockets, *native* open flags, and type 10 with a name such as `[eventfd]` for anonymous
   inodes.
+- CGROUP: path of the task's cgroup v2 directory, whose id the header has; with execs and the births
+  of processes outside the host's mount namespace.
 
 Native values: flag words and enumerators are those of the running kernel and are
 translated by exporter/events/native.py when somebody reads them. In open flags three bits that the
@@ -75,6 +77,7 @@ class Attachment(IntEnum):
     DIRFD = 2
     DIRFD2 = 3
     FD = 4
+    CGROUP = 5
 
 
 RECORD_STATE_ONLY = 1 << 4

@@ -103,14 +103,18 @@ def test_all_attachments():
     data = make_record(
         "PPME_SYSCALL_OPENAT_2_X",
         OPENAT,
-        [(Attachment.DIRFD, b"/a"), (Attachment.DIRFD2, b"/b"), (Attachment.FD, fd), (99, b"new")],
-    )
+        [
+            (Attachment.DIRFD, b"/a"), (Attachment.DIRFD2, b"/b"), (Attachment.FD, fd),
+            (Attachment.CGROUP, b"/c"), (99, b"new"),
+        ],
+    )  # fmt: skip
 
     live = Decoder(Host()).decode(data, 0).live
     assert live is not None
     assert live.fds is not None
 
     assert (live.dirfd_path, live.dirfd2_path, live.cwd) == (b"/a", b"/b", None)
+    assert live.cgroup_path == b"/c"
     assert (live.fds[7].name, live.fds[7].dev, live.fds[7].ino) == (b"/x/y/z", 8, 5)
 
 
