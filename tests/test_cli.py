@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from exporter import __version__
-from exporter.cli import cli
+from exporter.cli import cli, main
 
 GOOD = "- rule: Good\n  desc: d\n  condition: evt.type = openat\n  output: o\n  priority: INFO\n"
 BAD = "- rule: Bad\n  desc: d\n  condition: evt.type = and\n  output: o\n  priority: INFO\n"
@@ -124,6 +124,36 @@ def test_a_directory_is_its_yaml_files(lanner, rules_file, tmp_path) -> None:
     text = lanner("rules", "list", str(tmp_path))[1]
 
     assert [line.split()[0] for line in text.splitlines()[2:]] == ["First", "Good"]
+
+
+@pytest.mark.parametrize("command", ["validate", "list", "lint", "explain"])
+def test_a_directory_without_rules_files_is_told(lanner, tmp_path, command) -> None:
+    """That nothing was looked at is not passed over as if all were well."""
+    (tmp_path / "rules.txt").write_text(GOOD)
+    args = ("-", str(tmp_path)) if command == "explain" else (str(tmp_path),)
+
+    assert lanner("rules", command, *args)[2] == (
+        f"warning: no rules files (*.yaml, *.yml) in {tmp_path}\n"
+    )
+
+
+def test_a_fault_of_ours_is_one_sentence(monkeypatch, capsys) -> None:
+    """An error that nobody expected is owned up to; the traceback comes when it is asked for."""
+
+    def fail(**_: object) -> None:
+        """As a command with a mistake would."""
+        raise RuntimeError("not\nthought of")
+
+    monkeypatch.setattr("exporter.cli.cli", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    err = capsys.readouterr().err
+    monkeypatch.setenv("LANNER_TRACEBACK", "1")
+
+    assert ended.value.code == 1
+    assert err.startswith("error E_FAULT: this is a fault of Lanner: RuntimeError: not thought of")
+    with pytest.raises(RuntimeError):
+        main()
 
 
 def test_options_reach_the_rules(lanner, rules_file) -> None:

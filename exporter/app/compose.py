@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -29,7 +29,7 @@ from exporter.app.node_settings import (
     registry_of,
 )
 from exporter.app.reported_calls import calls_for, unreportable
-from exporter.app.rule_files import LoadedRules, load_active, rule_options
+from exporter.app.rule_files import LoadedRules, idle_choices, load_active, rule_options
 from exporter.app.runtimes import Runtimes, host_root
 from exporter.app.self_watch import SelfWatch
 from exporter.app.settings import alert_options, line_options
@@ -63,8 +63,13 @@ from exporter.state.state import State
 _SWITCH_SECONDS = 0.0005
 
 
-def run_composed(config: Config, probe: OpeningProbe | None) -> int:
-    """Run until stopped; the exit status. Raises LannerError when the start fails."""
+def run_composed(
+    config: Config, probe: OpeningProbe | None, is_reload_due: Callable[[], bool]
+) -> int:
+    """Run until stopped; the exit status. Raises LannerError when the start fails.
+
+    is_reload_due: whether SIGHUP came before the loop took it over.
+    """
     log = start_log(config.log_level, config.log_format)
 
     async def serve() -> int:
@@ -76,6 +81,8 @@ def run_composed(config: Config, probe: OpeningProbe | None) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, node.stop)
         loop.add_signal_handler(signal.SIGHUP, node.reload_soon)
+        if is_reload_due():
+            node.reload_soon()
         return await node.run()
 
     return asyncio.run(serve())
@@ -100,7 +107,7 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         lookups=None if runtimes is None else runtimes.lookups,
     )
     live = probe.source if probe is not None else None
-    engines = _Engines(log, active_sources(probe, inbox))
+    engines = _Engines(log, config, active_sources(probe, inbox))
     record = None if live is None else watch_record(config, live, log)
 
     http = http_options(config, lambda error: _say_web_config(log, error))
@@ -232,8 +239,9 @@ def settle_interpreter() -> None:
 class _Engines:
     """Remembers the running engine's error counts across reloads, and reports odd rules files."""
 
-    def __init__(self, log: Logger, sources: Collection[str]) -> None:
+    def __init__(self, log: Logger, config: Config, sources: Collection[str]) -> None:
         self._log = log
+        self._config = config
         self._sources = sources
         self._current: LoadedRules | None = None
         self._before: dict[LabelValues, float] = {}
@@ -246,6 +254,8 @@ class _Engines:
             self._log.warning("the probe does not report this event", type=event, rules=rules)
         for sentence in unmatched(loaded.active.ruleset.rules, self._sources):
             self._log.warning("rules and sources do not fit", problem=sentence)
+        for sentence in idle_choices(self._config, loaded.active.ruleset.rules):
+            self._log.warning("a choice of rules changes nothing", problem=sentence)
         warnings = sum(len(result.warnings) for result in loaded.report.results)
         if warnings:
             self._log.warning(

@@ -3,8 +3,9 @@
 Takes paths of the configuration, gives `ActiveRules`. Also used by `lanner rules`.
 """
 
+import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -25,8 +26,8 @@ from exporter.rules.loader import (
     RulesSource,
     load_rules,
 )
-from exporter.rules.loader.results import ItemType
-from exporter.rules.ruleset import ExtraField
+from exporter.rules.loader.results import ErrorCode, ItemType
+from exporter.rules.ruleset import ExtraField, Rule
 from exporter.rules.selection import Selection
 
 DEFAULT_RULES = "default"
@@ -108,6 +109,8 @@ def _read(name: str) -> RulesSource:
         return RulesSource(name, Path(name).read_bytes())
     except OSError as error:
         return RulesSource(name, error)
+    except ValueError as error:  # a name with a NUL
+        return RulesSource(name, OSError(errno.EINVAL, str(error)))
 
 
 def rule_options(config: Config) -> RuleOptions:
@@ -173,13 +176,37 @@ def load_active(
 def raise_errors(report: LoadReport) -> None:
     """Raise InvalidRulesError when the report has errors."""
     errors: list[RuleError] = [
-        ShownRuleError(finding, finding.context.snippet(report.contents))
+        _unreadable(finding)
+        if finding.code == ErrorCode.FILE_READ
+        else ShownRuleError(finding, finding.context.snippet(report.contents))
         for result in report.results
         for finding in result.errors
     ]
     errors += [RuleError(sentence) for sentence in report.plugin_errors]
     if errors:
         raise InvalidRulesError(errors)
+
+
+def _unreadable(finding: Finding) -> RuleError:
+    """There is no place in a file that cannot be read."""
+    file = finding.context.locations[0].file
+    return RuleError(
+        f"cannot read the rules file {file}: {finding.message}",
+        code=finding.code,
+        hint="give files that can be read, or directories of them (-r, rules_files)",
+    )
+
+
+def idle_choices(config: Config, rules: Sequence[Rule]) -> Iterator[str]:
+    """A sentence for each name or tag in `rules:` of the configuration that no loaded rule has."""
+    for index, entry in enumerate(config.rules):
+        for word, choice in (("enable", entry.enable), ("disable", entry.disable)):
+            if choice is None:
+                continue
+            for key, value in (("rule", choice.rule), ("tag", choice.tag)):
+                one = Selection(word == "enable", **{key: value or ""})
+                if value and not any(one.selects(rule.name, rule.tags) for rule in rules):
+                    yield f'rules[{index}].{word}.{key}: no loaded rule has "{value}"'
 
 
 def place_of(finding: Finding) -> Span:

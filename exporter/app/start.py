@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -54,7 +55,9 @@ class OpeningProbe:
 class _Compose(Protocol):
     """What this module calls of `compose.py`."""
 
-    def run_composed(self, config: Config, probe: OpeningProbe | None) -> int:
+    def run_composed(
+        self, config: Config, probe: OpeningProbe | None, is_reload_due: Callable[[], bool]
+    ) -> int:
         """Build and run the node."""
 
 
@@ -62,6 +65,9 @@ def run_node(config: Config) -> int:
     """Run until stopped; the exit status. Raises LannerError when the start fails."""
     # Until the loop takes over the signal: there is nothing to drain yet, so stopping is success.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    # Who changes the rules while they are being read wants the new ones, and not an end.
+    hangup = threading.Event()
+    signal.signal(signal.SIGHUP, lambda _number, _frame: hangup.set())
     share_arenas()
     probe = None
     if config.probe.enabled:
@@ -71,7 +77,7 @@ def run_node(config: Config) -> int:
         drop_privileges()
     try:
         compose = cast("_Compose", import_module("exporter.app.compose"))
-        return compose.run_composed(config, probe)
+        return compose.run_composed(config, probe, hangup.is_set)
     except SystemExit:
         if probe is not None:
             probe.give_up()

@@ -8,7 +8,9 @@ import errno
 import gc
 import os
 import sys
+import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -25,6 +27,9 @@ _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _GC_THRESHOLDS = (50_000, 20, 50)
 """Almost all that is imported and compiled at a start stays: to look through it for garbage as
 often as Python does takes a tenth of the start."""
+
+_TRACEBACK = "LANNER_TRACEBACK"
+"""Environment variable that asks for the traceback of an error that nobody expected."""
 
 _COMMANDS = {
     "run": "exporter.cli.run:run",
@@ -93,10 +98,27 @@ def main() -> None:
         # The reader of our output went away (`lanner fields | head`): nothing is wrong with us.
         sys.stderr.close()
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in _CANNOT_WRITE or error.filename is not None:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _CANNOT_WRITE and error.filename is None:
+            _give_up_output(error)
+        if os.environ.get(_TRACEBACK):
             raise
-        _give_up_output(error)
+        _admit_fault(error)
+
+
+def _admit_fault(error: Exception) -> NoReturn:
+    """Say of an error that nobody expected what it is and where it came up."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}exporter{os.sep}" in frame.filename] or frames
+    at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    fault = LannerError(
+        f"this is a fault of Lanner: {words} (at {at})",
+        code="E_FAULT",
+        hint=f"please report it with what {_TRACEBACK}=1 prints",
+    )
+    click.echo(str(fault), err=True)
+    sys.exit(1)
 
 
 def _give_up_output(error: OSError) -> NoReturn:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from exporter.cli.options import source_option
+from exporter.cli.options import read_text, source_option
 from exporter.rules.ast import And, Check, Exists, Node, Not, Or, Position, walk
 from exporter.rules.bind import bind_check
 from exporter.rules.conditions import ConditionError
@@ -37,7 +37,7 @@ def parse(*, source: str | None, is_json: bool, file: BinaryIO) -> None:
 
     FILE holds the condition; `-` is standard input. Names of macros stay as they are.
     """
-    text = file.read().decode("utf-8", "replace")
+    text = read_text(file)
     try:
         node = parse_condition(text, RULE_MAX_DEPTH)
         if source is not None:

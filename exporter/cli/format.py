@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from exporter.cli.options import source_option
+from exporter.cli.options import read_text, source_option
 from exporter.rules.ast import Exists, FieldRef, Transformer
 from exporter.rules.bind import Read
 from exporter.rules.format import FormatError, Token, split_template
@@ -37,7 +37,7 @@ def check(*, source: str | None, is_json: bool, file: BinaryIO) -> None:
 
     FILE holds the format; `-` is standard input. One newline at the end is not part of it.
     """
-    text = file.read().decode("utf-8", "replace").removesuffix("\n")
+    text = read_text(file).removesuffix("\n")
     try:
         parts = list(split_template(text, source or "syscall"))
     except FormatError as error:

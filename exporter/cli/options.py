@@ -1,14 +1,15 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
 from exporter.cli.configuration import config_options, read_config
+from exporter.errors import LannerError
 from exporter.rules.loader.options import SOURCES
 
-__all__ = ["config_options", "read_config", "source_option"]
+__all__ = ["config_options", "read_config", "read_text", "source_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -21,3 +22,14 @@ def source_option(text: str) -> Callable[[_Command], _Command]:
         type=click.Choice(SOURCES),
         help=f"{text} One of {', '.join(SOURCES)}.",
     )
+
+
+def read_text(file: BinaryIO) -> str:
+    """The text of a file that the command line named. Raises LannerError."""
+    try:
+        return file.read().decode("utf-8", "replace")
+    except OSError as error:
+        raise LannerError(
+            f"cannot read {file.name}: {error.strerror}",
+            hint="give a file of text, or - for standard input",
+        ) from error

@@ -1,7 +1,7 @@
 """`lanner rules`: look at rules files without running them."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import click
 import msgspec
 
-from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
+from exporter.app.rule_files import raise_errors
 from exporter.cli.options import config_options, read_config
+from exporter.cli.rules_files import load_files
 from exporter.errors import LannerError
 from exporter.rules.describe import describe, describe_text
-from exporter.rules.loader import LoadReport, load_rules
 
 _VALIDATE_EPILOG = """\b
 Examples:
@@ -76,7 +76,7 @@ def validate(
 
     FILE is a rules file or a directory of them; Lanner's own rules without any.
     """
-    report = _load(config_file, options, files)
+    report = load_files(read_config(config_file, options), files)
     if is_json:
         click.echo(_JSON_ENCODER.encode(report.to_json()))
     else:
@@ -104,15 +104,10 @@ def list_rules(
 
     FILE is a rules file or a directory of them; Lanner's own rules without any.
     """
-    report = _load(config_file, options, files)
+    report = load_files(read_config(config_file, options), files)
     raise_errors(report)
     try:
         listing = describe(report, rule)
     except KeyError:
         raise LannerError(f'there is no rule "{rule}"') from None
     click.echo(_JSON_ENCODER.encode(listing) if is_json else describe_text(report, rule))
-
-
-def _load(config_file: Path | None, options: Sequence[str], files: Sequence[str]) -> LoadReport:
-    config = read_config(config_file, options)
-    return load_rules(read_rule_files(files or config.rules_files), rule_options(config))

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from exporter.app.reported_calls import calls_for
-from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
+from exporter.app.rule_files import raise_errors
 from exporter.cli.options import config_options, read_config
+from exporter.cli.rules_files import load_files
 from exporter.errors import LannerError
 from exporter.pushdown.analysis import SYSCALL, analyse, analyse_hooks
 from exporter.pushdown.explain import (
@@ -20,7 +21,7 @@ from exporter.pushdown.explain import (
 )
 from exporter.rules.explain import explain as explain_rule
 from exporter.rules.explain import to_json, to_text
-from exporter.rules.loader import LoadReport, load_rules
+from exporter.rules.loader import LoadReport
 from exporter.rules.ruleset import Ruleset
 
 _EPILOG = """\b
@@ -51,7 +52,7 @@ def explain(
     own rules without any.
     """
     config = read_config(config_file, options)
-    report = load_rules(read_rule_files(files or config.rules_files), rule_options(config))
+    report = load_files(config, files)
     raise_errors(report)
     if rule == "-":
         filters = analyse(report.ruleset, sorted(calls_for(report.ruleset)))

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from exporter.app.reported_calls import calls_for
-from exporter.app.rule_files import raise_errors, read_rule_files, rule_options
+from exporter.app.rule_files import raise_errors
 from exporter.cli.options import config_options, read_config
+from exporter.cli.rules_files import load_files
 from exporter.pushdown.lint import lint_pushdown
 from exporter.rules.lint import CODES, LintFinding, lint_rules
-from exporter.rules.loader import load_rules
 
 _EPILOG = """\b
 Examples:
@@ -51,7 +51,7 @@ def lint(
     FILE is a rules file or a directory of them; Lanner's own rules without any.
     """
     config = read_config(config_file, options)
-    report = load_rules(read_rule_files(files or config.rules_files), rule_options(config))
+    report = load_files(config, files)
     raise_errors(report)
     sent = lint_pushdown(report, sorted(calls_for(report.ruleset)))
     found = [finding for finding in (*lint_rules(report), *sent) if finding.code not in ignored]

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -39,6 +39,7 @@ def read_document(text: str, file: str, environ: Mapping[str, str] = os.environ)
     document = Document()
     loader = yaml.CSafeLoader(text)
     try:
+        _check_depth(text)
         node = loader.get_single_node()
         if node is None:
             return document
@@ -66,6 +67,20 @@ def read_document(text: str, file: str, environ: Mapping[str, str] = os.environ)
             )
         )
     return document
+
+
+def _check_depth(text: str) -> None:
+    """Raises MarkedYAMLError where YAML is nested so deeply that composing it would overflow."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > 2 * _MAX_DEPTH:
+                raise yaml.MarkedYAMLError(
+                    problem="nested too deeply", problem_mark=cast("yaml.Mark", event.start_mark)
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Reader:
@@ -144,6 +159,10 @@ def apply_option(document: Document, option: str) -> None:
     The value is YAML, so `key={a: 1}` sets a mapping.
     """
     key, equals, text = option.partition("=")
+    if _is_no_text(option):
+        shown = os.fsencode(option).decode(errors="backslashreplace")
+        document.errors.append(ConfigError(f'the option "{shown}" is no UTF-8 text', code="C003"))
+        return
     if not equals or not _OPTION_KEY.fullmatch(key):
         document.errors.append(
             ConfigError(
@@ -154,8 +173,9 @@ def apply_option(document: Document, option: str) -> None:
         )
         return
     try:
+        _check_depth(text)
         value = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         problem = getattr(error, "problem", None) or error
         document.errors.append(
             ConfigError(f'the value of the option "{option}" is no YAML: {problem}', code="C003")
@@ -164,6 +184,15 @@ def apply_option(document: Document, option: str) -> None:
     set_option(
         document, _option_path(document.values, _OPTION_PART.findall(key)), value, f"-o {option}"
     )
+
+
+def _is_no_text(option: str) -> bool:
+    """Whether an argument of the command line holds bytes that are no UTF-8."""
+    try:
+        option.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def set_option(document: Document, path: Path, value: Any, option: str) -> None:

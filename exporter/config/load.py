@@ -23,9 +23,11 @@ _EXPECTED = {
     "bool_type": "expected true or false",
     "dict_type": "expected keys and values",
     "float_parsing": "expected a number",
+    "finite_number": "expected a number",
     "float_type": "expected a number",
     "int_from_float": "expected a whole number",
     "int_parsing": "expected a whole number",
+    "int_parsing_size": "expected a smaller number",
     "int_type": "expected a whole number",
     "missing": "is missing",
     "model_type": "expected keys and values",
@@ -64,7 +66,7 @@ def load_config(
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            problem = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
+            problem = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             raise InvalidConfigError(
                 [ConfigError(f"cannot read the configuration {file}: {problem}", code="C000")]
             ) from error

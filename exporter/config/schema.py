@@ -50,12 +50,24 @@ class RuleChoice(Section):
     rule: str | None = Field(default=None, description="Rule name; * matches any text.")
     tag: str | None = Field(default=None, description="Tag, exactly.")
 
+    @model_validator(mode="after")
+    def _is_about_something(self) -> Self:
+        if not self.rule and not self.tag:
+            raise ValueError("expected rule or tag, or both")
+        return self
+
 
 class Selection(Section):
     """One step of `rules`: switch rules on or off."""
 
     enable: RuleChoice | None = Field(default=None, description="Rules to enable.")
     disable: RuleChoice | None = Field(default=None, description="Rules to disable.")
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if self.enable is None and self.disable is None:
+            raise ValueError("expected enable or disable")
+        return self
 
 
 class AppendMatch(Section):
@@ -148,7 +160,8 @@ def _known_families(value: Any) -> Any:
         if family is None:
             raise ValueError(f"expected families among {', '.join(_CONFIGURABLE)}")
         labels = section.get("labels") if isinstance(section, dict) else None
-        if set(labels or ()) - family.optional:
+        named = labels if isinstance(labels, list | tuple) else ()
+        if any(isinstance(label, str) and label not in family.optional for label in named):
             choice = ", ".join(label for label in family.labels if label in family.optional)
             raise ValueError(f"expected labels of {name} among: {choice or 'none'}")
     return value

@@ -61,7 +61,7 @@ def bind_socket(address: Address) -> socket.socket:
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for names that DNS cannot hold
         raise ServerError(
             f'cannot listen on {address}: the host "{address.host}" is unknown', code="S002"
         ) from error

@@ -28,6 +28,9 @@ from exporter.server.subscription import EPOCH, Subscription, read_subscription
 from exporter.server.versions import COMPATIBLE_VERSION, ENGINE_VERSION
 
 _UNIX = "unix://"
+_PATH_BYTES = 107
+"""Room in the kernel's address of a Unix socket."""
+_ANOTHER_PATH = "choose a path with --grpc-socket, or --grpc-socket '' for no gRPC"
 _SOCKET_MODE = 0o600
 _DIRECTORY_MODE = 0o750
 SEQUENCE = "lanner-sequence"
@@ -77,6 +80,12 @@ def parse_socket(text: str) -> Path:
             hint="write unix:///run/lanner/lanner.sock, or an empty text for none;"
             " TCP with mutual TLS is grpc.listen",
         )
+    if len(os.fsencode(path)) > _PATH_BYTES:
+        raise ServerError(
+            f"the path of the gRPC socket is longer than {_PATH_BYTES} bytes: {path}",
+            code="S010",
+            hint="write a shorter one; the kernel has no room for more",
+        )
     return Path(path)
 
 
@@ -125,7 +134,11 @@ class GrpcServer:
         try:
             self._server.add_insecure_port(f"{_UNIX}{path}")
         except RuntimeError as error:
-            raise ServerError(f"gRPC cannot listen on {path}", code="S011") from error
+            raise ServerError(
+                f"gRPC cannot listen on {path}: no socket can be made there, {error}",
+                code="S011",
+                hint=_ANOTHER_PATH,
+            ) from error
         finally:
             os.umask(old_mask)
 
@@ -152,10 +165,14 @@ def make_way(path: Path) -> None:
         raise ServerError(
             f"gRPC cannot listen on {path}: {error.strerror}",
             code="S011",
-            hint="choose a path with --grpc-socket, or --grpc-socket '' for no gRPC",
+            hint=_ANOTHER_PATH,
         ) from error
     if not stat.S_ISSOCK(mode):
-        raise ServerError(f"gRPC cannot listen on {path}: it exists and is no socket", code="S011")
+        raise ServerError(
+            f"gRPC cannot listen on {path}: it exists and is no socket",
+            code="S011",
+            hint=_ANOTHER_PATH,
+        )
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         if probe.connect_ex(str(path)) == 0:

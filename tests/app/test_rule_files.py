@@ -8,6 +8,7 @@ from exporter.alerts.maker import AlertOptions
 from exporter.app.rule_files import (
     InvalidRulesError,
     LoadedRules,
+    idle_choices,
     load_active,
     read_rule_files,
     rule_options,
@@ -74,7 +75,37 @@ def test_a_missing_file_is_kept_with_its_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidRulesError) as caught:
         load([path])
 
-    assert str(caught.value).startswith(f"{path}:1:1: error LOAD_ERR_FILE_READ: ")
+    assert str(caught.value).splitlines() == [
+        f"error LOAD_ERR_FILE_READ: cannot read the rules file {path}: No such file or directory",
+        "  hint: give files that can be read, or directories of them (-r, rules_files)",
+    ]
+
+
+def test_a_name_with_a_nul_is_a_file_that_cannot_be_read() -> None:
+    """No file can have such a name, but a test file of rules can ask for it."""
+    (source,) = read_rule_files(["a\0b.yaml"])
+
+    assert isinstance(source.content, OSError)
+
+
+def test_choices_that_no_rule_is_meant_by_are_told(tmp_path: Path) -> None:
+    """Each name pattern and each tag of `rules:` that is about none of the loaded rules."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(rule("Known"))
+    config = load_config(
+        None,
+        (
+            "rules[].disable={rule: Known, tag: none}",
+            "rules[].enable={rule: Kn*, tag: t}",
+            "rules[].enable.rule=Unknown*",
+        ),
+    )
+    rules = load([str(path)]).active.ruleset.rules
+
+    assert list(idle_choices(config, rules)) == [
+        'rules[0].disable.tag: no loaded rule has "none"',
+        'rules[2].enable.rule: no loaded rule has "Unknown*"',
+    ]
 
 
 def test_a_closed_directory_is_kept_with_its_error(tmp_path: Path, as_nobody) -> None:

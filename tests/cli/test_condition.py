@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 def test_canonical_form_and_tree(lanner):
     """One line of canonical text, then the AST, one check a line."""
@@ -61,6 +63,15 @@ def test_fields_are_checked_for_a_source(lanner):
     assert status == 1
     assert error["position"] == {"idx": 0, "line": 1, "column": 1}
     assert "'proc.name'" in error["hint"]
+
+
+@pytest.mark.parametrize("command", [("condition", "parse"), ("format", "check")])
+def test_a_file_that_cannot_be_read_is_one_sentence(lanner, command):
+    """It can be opened, but reading it fails: that is said of the file."""
+    status, out, err = lanner(*command, "/proc/self/mem")
+
+    assert (status, out) == (1, "")
+    assert err.startswith("error: cannot read /proc/self/mem: Input/output error\n")
 
 
 def test_bytes_that_are_no_text_are_replaced(lanner):

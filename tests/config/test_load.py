@@ -1,6 +1,7 @@
 """The configuration: every error with its place, all at once; foreign keys; options and flags."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.config.load import InvalidConfigError, load_config
 from exporter.config.schema import Config
+from exporter.config.section import Section
 from exporter.config.units import parse_duration, parse_size
 from exporter.rules.priority import Priority
 
@@ -63,6 +65,23 @@ def test_what_is_no_option_is_refused(option: str) -> None:
         load_config(None, [option])
 
     assert f'option "{option}"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("priority=\udcff", r'the option "priority=\xff" is no UTF-8 text'),
+        (f"x={'[' * 9999}", "nested too deeply"),
+        ("x=2001-99-99", "month must be in 1..12"),
+    ],
+    ids=["bytes", "deep", "date"],
+)
+def test_values_that_yaml_cannot_hold_are_refused(option: str, expected: str) -> None:
+    """Bytes that are no text, depth without end, dates that do not exist: no crash either."""
+    with pytest.raises(InvalidConfigError) as caught:
+        load_config(None, [option])
+
+    assert expected in str(caught.value)
 
 
 def test_a_wrong_secret_is_not_shown(tmp_path) -> None:
@@ -156,7 +175,7 @@ def test_no_file_gives_the_defaults(tmp_path) -> None:
     [
         (lambda _path: None, "No such file or directory"),
         (lambda path: path.mkdir(), "Is a directory"),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is no UTF-8 text"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "it is no UTF-8 text"),
     ],
 )  # fmt: skip
 def test_an_unreadable_file_is_said_so(tmp_path, make, expected: str) -> None:
@@ -190,6 +209,40 @@ def test_no_text_crashes_the_loader(tmp_path_factory, text: str) -> None:
     file.write_text(text, encoding="utf-8", errors="replace")
     with contextlib.suppress(InvalidConfigError):
         assert isinstance(load_config(file, environ={}), Config)
+
+
+ODD_VALUES = (
+    "", "[]", "{}", "[1]", "[a, [b]]", "{a: b}", "-1", "99999999999999999999", ".nan", ".inf",
+    "true", '"x"', '"a\\0b"', "2001-01-01", "2001-99-99", "!!int x", "!!binary aGk=", "&a [*a]",
+    '"${NOPE}"',
+)  # fmt: skip
+
+
+def paths_of(section: type[Section]) -> Iterator[tuple[str, ...]]:
+    """Every key of a section and of those in it."""
+    for name, field in section.model_fields.items():
+        yield (name,)
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, Section):
+                yield from ((name, *rest) for rest in paths_of(kind))
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+def test_no_value_of_a_key_crashes_the_loader(tmp_path, value: str) -> None:
+    """Each key takes a value, or says at its place, in a file as in an option, what it expected."""
+    file = tmp_path / "lanner.yaml"
+    for path in paths_of(Config):
+        keys = "\n".join(f"{'  ' * depth}{key}:" for depth, key in enumerate(path))
+        file.write_text(f"{keys} {value}")
+        for source, options in ((file, ()), (None, (f"{'.'.join(path)}={value}",))):
+            try:
+                config = load_config(source, options, environ={})
+            except InvalidConfigError as invalid:
+                for error in invalid.errors:
+                    blamed = f"{file}:" if source else "option" if "C003" in str(error) else "-o "
+                    assert blamed in str(error), (path, value)
+            else:
+                assert isinstance(config, Config)
 
 
 @pytest.mark.parametrize(

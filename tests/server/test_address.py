@@ -63,3 +63,5 @@ def test_an_unknown_host_is_said_so() -> None:
     """A host that does not resolve is named."""
     with pytest.raises(ServerError, match=r'the host "no\.such\.host\.invalid" is unknown'):
         bind_socket(Address("no.such.host.invalid", 80))
+    with pytest.raises(ServerError, match=r'the host "a{64}\.invalid" is unknown'):
+        bind_socket(Address(f"{'a' * 64}.invalid", 80))

@@ -425,3 +425,12 @@ def test_what_is_no_unix_socket_is_refused(text: str) -> None:
     """TCP has its own key, because it needs certificates."""
     with pytest.raises(ServerError, match=r"no Unix socket.*\n.*grpc\.listen"):
         parse_socket(text)
+
+
+def test_a_path_that_the_kernel_has_no_room_for_is_refused() -> None:
+    """107 bytes of UTF-8 fit, 108 do not."""
+    longest = f"/{'x' * 104}é"
+
+    assert str(parse_socket(longest)) == longest
+    with pytest.raises(ServerError, match="longer than 107 bytes"):
+        parse_socket(f"{longest}x")

@@ -108,7 +108,11 @@ class Input:
 
     def _read(self, size: int) -> bytes:
         read = getattr(self._stream, "read1", self._stream.read)
-        data: bytes = read(size)
+        try:
+            data: bytes = read(size)
+        except OSError as error:
+            self.damage = f"it cannot be read on: {error.strerror}"
+            return b""
         self.bytes_read += len(data)
         return data
 

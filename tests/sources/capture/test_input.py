@@ -1,5 +1,6 @@
 """The byte stream under a capture: windows, pipes, bounded waits."""
 
+import errno
 import gzip
 import os
 import time
@@ -19,6 +20,17 @@ class Trickle(BytesIO):
     def read1(self, _size: int | None = -1, /) -> bytes:
         """One byte."""
         return self.read(1)
+
+
+class Broken(BytesIO):
+    """A stream on a disk that fails behind the first block."""
+
+    def read1(self, _size: int | None = -1, /) -> bytes:
+        """The whole, then an error."""
+        data = self.read()
+        if not data:
+            raise OSError(errno.EIO, "Input/output error")
+        return data
 
 
 def busy(events: int) -> Capture:
@@ -104,3 +116,15 @@ def test_a_closed_source_gives_nothing() -> None:
     assert source.is_ended
     assert list(source.poll(0)) == []
     assert list(source.drain()) == []
+
+
+def test_a_stream_that_fails_is_damage_of_the_capture() -> None:
+    """What was read is given; then the capture's error says why there is no more."""
+    source = source_of(Broken(busy(7).data()))
+    source.open()
+    given = 0
+    while not source.is_ended:
+        given += len(list(source.poll(time.monotonic_ns())))
+
+    assert given == 7
+    assert "it cannot be read on: Input/output error" in str(source.error)
