@@ -20,7 +20,8 @@ from exporter.app.audit import audit_routes, make_inbox
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
 from exporter.app.memory import give_back_memory
-from exporter.app.node import Node, NodeOptions, Watch
+from exporter.app.node import Node
+from exporter.app.node_options import NodeOptions, Watch
 from exporter.app.node_settings import (
     counter_options,
     drop_options,

@@ -10,7 +10,8 @@ from exporter.cli.options import read_text, source_option
 from exporter.rules.ast import And, Check, Exists, Node, Not, Or, Position, walk
 from exporter.rules.bind import bind_check
 from exporter.rules.conditions import ConditionError
-from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import RULE_MAX_DEPTH, parse_condition
 from exporter.rules.printer import print_condition, to_json
 
 _EPILOG = """\b

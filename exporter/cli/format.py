@@ -9,10 +9,11 @@ import click
 from exporter.cli.options import read_text, source_option
 from exporter.rules.ast import Exists, FieldRef, Transformer
 from exporter.rules.bind import Read
-from exporter.rules.format import FormatError, Token, split_template
-from exporter.rules.parser import ConditionSyntaxError, parse_condition
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import parse_condition
 from exporter.rules.printer import print_operand
 from exporter.rules.printing import uses_of
+from exporter.rules.template import FormatError, Token, split_template
 
 _EPILOG = """\b
 Examples:

@@ -7,7 +7,8 @@ have a name is asked of the decoders of live events, so that it can differ from 
 from collections.abc import Mapping
 from functools import cache
 
-from exporter.events.native import O_CREAT, enum_numbers, open_flag_bits, translator
+from exporter.events.native import enum_numbers, translator
+from exporter.events.native_values import O_CREAT, open_flag_bits
 from exporter.events.table import EventType, Param, load_event_table
 from exporter.events.text import enum_text
 from exporter.pushdown.approximation import (

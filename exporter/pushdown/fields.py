@@ -8,7 +8,7 @@ taken the event in; each function names the lines it relies on where that is not
 from collections.abc import Callable, Mapping
 
 from exporter.events.fd import FdType
-from exporter.events.native import open_flag_bits
+from exporter.events.native_values import open_flag_bits
 from exporter.events.table import load_event_table
 from exporter.events.text import ERRNOS, TYPE_CHARS, errno_name
 from exporter.pushdown import arguments, values

@@ -15,7 +15,8 @@ from exporter.rules.loader.checks import Checks
 from exporter.rules.loader.compile import Compiled, CompiledMacro, CompiledRule
 from exporter.rules.loader.load import LoadReport
 from exporter.rules.loader.substitution import CompiledList
-from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import RULE_MAX_DEPTH, parse_condition
 from exporter.rules.printer import print_condition, print_field
 
 _NAME_WIDTH = 50

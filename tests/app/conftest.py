@@ -14,7 +14,8 @@ import pytest
 
 from exporter.alerts.maker import AlertMaker, AlertOptions
 from exporter.app.logs import start_log
-from exporter.app.node import Node, NodeOptions
+from exporter.app.node import Node
+from exporter.app.node_options import NodeOptions
 from exporter.app.pipeline import ActiveRules
 from exporter.events.event import Event
 from exporter.events.state_record import BriefLives, StateRecord

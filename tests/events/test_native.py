@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.events.native import (
+from exporter.events.native import live_decoders
+from exporter.events.native_values import (
     CLONE_CHILD_IN_PIDNS,
     OPEN_CREATED,
     OPEN_LOWER_LAYER,
     OPEN_UPPER_LAYER,
-    live_decoders,
 )
 from exporter.events.table import load_event_table
 from exporter.events.text import enum_text, flags_text

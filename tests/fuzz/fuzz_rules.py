@@ -36,10 +36,12 @@ def load_target() -> Target:
     from exporter.rules.describe import describe, describe_text
     from exporter.rules.engine import Engine
     from exporter.rules.event_index import EventIndexError, event_types
-    from exporter.rules.format import FormatError, compile_format
+    from exporter.rules.format import compile_format
     from exporter.rules.loader import RulesSource, load_rules
-    from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
+    from exporter.rules.operand_parser import ConditionSyntaxError
+    from exporter.rules.parser import RULE_MAX_DEPTH, parse_condition
     from exporter.rules.printer import print_condition, to_json
+    from exporter.rules.template import FormatError
     from tests.factories import make_event
 
     events = [

@@ -6,7 +6,8 @@ import pytest
 
 from exporter.events.container import Container
 from exporter.events.fd import Fd, FdType, Role
-from exporter.rules.format import FormatError, compile_format
+from exporter.rules.format import compile_format
+from exporter.rules.template import FormatError
 from tests.factories import NOW_NS, make_event, make_thread
 
 

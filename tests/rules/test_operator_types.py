@@ -7,9 +7,9 @@ from exporter.rules.bind import bind_check
 from exporter.rules.conditions import ConditionError
 from exporter.rules.fields.catalogue import CLASSES
 from exporter.rules.fields.field import NO_RHS, NO_TRANSFORMER, PRINT_ONLY, ValueType
-from exporter.rules.format import Token, split_template
 from exporter.rules.loader import RulesSource, load_rules
 from exporter.rules.parser import parse_condition
+from exporter.rules.template import Token, split_template
 
 ORDER = {"<", "<=", ">", ">="}
 EQUALITY = {"=", "!=", "in", "intersects", "exists"}

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.rules.ast import And, Check, FieldRef, MacroRef, Not, Or, Position, Value, walk
-from exporter.rules.parser import ConditionSyntaxError, parse_condition
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import parse_condition
 from exporter.rules.printer import print_condition, to_json
 
 ACCEPTED = [

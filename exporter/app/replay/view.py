@@ -16,10 +16,12 @@ from exporter.rules.bind import bind_check
 from exporter.rules.conditions import ConditionError
 from exporter.rules.engine import Engine
 from exporter.rules.event_index import EventIndexError, event_types
-from exporter.rules.format import FormatError, OutputFormat, compile_format
-from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
+from exporter.rules.format import OutputFormat, compile_format
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import RULE_MAX_DEPTH, parse_condition
 from exporter.rules.priority import Priority
 from exporter.rules.ruleset import Rule, Ruleset
+from exporter.rules.template import FormatError
 
 _ENCODER = msgspec.json.Encoder()
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")

@@ -22,8 +22,9 @@ from exporter.app.rule_tests.watch import Seen, Watcher
 from exporter.events.event import Event
 from exporter.rules.engine import Engine
 from exporter.rules.fields.evt_facts import event_name
-from exporter.rules.format import FormatError, compile_format
+from exporter.rules.format import compile_format
 from exporter.rules.ruleset import Rule, Ruleset
+from exporter.rules.template import FormatError
 from exporter.rules.testing.document import Case, RuleTestFile
 from exporter.rules.testing.given import GivenEvent, make_given_event, reads_given
 from exporter.rules.testing.items import TestFileError

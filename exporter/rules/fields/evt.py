@@ -4,6 +4,15 @@ Source: fields catalogue class "evt"; state-tracking.md sections 6 and 8.
 """
 
 from exporter.events.text import args_text
+from exporter.rules.fields.count_facts import (
+    error_count,
+    error_count_of,
+    is_inet,
+    is_main_procinfo,
+    is_plain_file,
+    is_procinfo,
+    transferred,
+)
 from exporter.rules.fields.evt_facts import (
     always_zero,
     bind_argument,
@@ -19,32 +28,19 @@ from exporter.rules.fields.evt_facts import (
     constant_io_direction,
     constant_name,
     constant_syscall,
-    error_count,
-    error_count_of,
     event_name,
     failed,
     io_direction,
-    is_inet,
     is_io,
-    is_main_procinfo,
-    is_open_create,
-    is_open_exec,
-    is_open_read,
-    is_open_write,
-    is_plain_file,
-    is_procinfo,
     is_read,
     is_syslog,
     is_wait,
     is_write,
     no_buffer,
     no_result,
-    not_open,
-    not_open_or_creat,
     result,
     result_text,
     syscall_name,
-    transferred,
     zero,
 )
 from exporter.rules.fields.field import (
@@ -62,6 +58,14 @@ from exporter.rules.fields.field import (
 from exporter.rules.fields.field import PrintFormat as P
 from exporter.rules.fields.field import ValueType as T
 from exporter.rules.fields.generic import local_time
+from exporter.rules.fields.open_facts import (
+    is_open_create,
+    is_open_exec,
+    is_open_read,
+    is_open_write,
+    not_open,
+    not_open_or_creat,
+)
 
 CLASS = FieldClass(
     "evt",

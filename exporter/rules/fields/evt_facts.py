@@ -1,4 +1,4 @@
-"""What event fields read: results, open flags, parameters, categories and paths of an event.
+"""What event fields read: results, names, parameters, paths and categories of an event.
 
 Source: fields catalogue class "evt"; state-tracking.md sections 6 and 8.
 """
@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from exporter.events.event import Event
-from exporter.events.fd import Fd, FdType
+from exporter.events.fd import FdType
 from exporter.events.params import Dynamic
 from exporter.events.paths import AT_FDCWD, absolute, concatenate, directory, normalise
 from exporter.events.table import EventType, Syscall, load_syscall_table
@@ -20,35 +20,15 @@ from exporter.rules.fields.field import (
 from exporter.rules.fields.generic import ASYNC_ID, async_name
 
 _GENERIC_IDS = frozenset({"PPME_GENERIC_E", "PPME_GENERIC_X"})
-_FILE_TYPES = frozenset({FdType.FILE, FdType.FILE_V2, FdType.DIRECTORY})
-_INET_TYPES = frozenset({FdType.IPV4, FdType.IPV6, FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
+FILE_TYPES = frozenset({FdType.FILE, FdType.FILE_V2, FdType.DIRECTORY})
+INET_TYPES = frozenset({FdType.IPV4, FdType.IPV6, FdType.IPV4_LISTEN, FdType.IPV6_LISTEN})
 _IPC_TYPES = frozenset({
     FdType.PIPE, FdType.UNIX, FdType.EVENT, FdType.SIGNALFD, FdType.INOTIFY,
 })  # fmt: skip
-_IO_CATEGORIES = frozenset({"EC_IO_BASE", "EC_IO_READ", "EC_IO_WRITE", "EC_IO_OTHER"})
+IO_CATEGORIES = frozenset({"EC_IO_BASE", "EC_IO_READ", "EC_IO_WRITE", "EC_IO_OTHER"})
 
-# Where flags and mode stand in the parameters of the open family.
-_OPEN_FLAGS = {
-    "PPME_SYSCALL_OPEN_X": (2, 3),
-    "PPME_SYSCALL_OPENAT_E": (2, 3),
-    "PPME_SYSCALL_OPENAT_2_X": (3, 4),
-    "PPME_SYSCALL_OPENAT2_X": (3, 4),
-    "PPME_SYSCALL_OPEN_BY_HANDLE_AT_X": (2, None),
-}
-_CREAT_IDS = frozenset({"PPME_SYSCALL_CREAT_E", "PPME_SYSCALL_CREAT_X"})
 WITHOUT_ABSPATH = frozenset({"PPME_SYSCALL_MKNODAT_X", "PPME_SYSCALL_NEWFSTATAT_X"})
 """Calls with a directory descriptor that the reference engine has no absolute path of."""
-
-_OPENING_IDS = _OPEN_FLAGS.keys() | _CREAT_IDS
-_CONNECTING_IDS = frozenset({
-    "PPME_SOCKET_ACCEPT_5_X", "PPME_SOCKET_ACCEPT4_6_X", "PPME_SOCKET_CONNECT_X",
-})  # fmt: skip
-_O_RDONLY = 1 << 0
-_O_WRONLY = 1 << 1
-_O_CREAT = 1 << 2
-_O_TMPFILE = 1 << 13
-_O_F_CREATED = 1 << 14
-_ANY_EXEC_BIT = 0o111
 
 
 def has_result(event_type: EventType) -> bool:
@@ -137,55 +117,6 @@ def failed(event: Event) -> bool | None:
     return None if value is None else value < 0
 
 
-def _open_flags(event: Event) -> int:
-    """Flags of the open family; 0 for other events and a missing parameter."""
-    places = _OPEN_FLAGS.get(event.type.id)
-    return 0 if places is None else event.param(places[0]) or 0
-
-
-def _open_mode(event: Event) -> int:
-    """Mode of the open family; 0 for other events and a missing parameter."""
-    places = _OPEN_FLAGS.get(event.type.id)
-    mode = None if places is None else places[1]
-    return 0 if mode is None else event.param(mode) or 0
-
-
-def is_open_read(event: Event) -> bool:
-    """Whether a file is opened for reading."""
-    return bool(_open_flags(event) & _O_RDONLY)
-
-
-def is_open_write(event: Event) -> bool:
-    """Whether a file is opened for writing."""
-    return bool(_open_flags(event) & _O_WRONLY)
-
-
-def is_open_exec(event: Event) -> bool:
-    """Whether a file is created that somebody may execute."""
-    if event.type.id in _CREAT_IDS:
-        return bool((event.named_param("mode") or 0) & _ANY_EXEC_BIT)
-    makes = _open_flags(event) & (_O_CREAT | _O_TMPFILE)
-    return bool(makes and _open_mode(event) & _ANY_EXEC_BIT)
-
-
-def is_open_create(event: Event) -> bool:
-    """Whether the call created the file, or would have."""
-    flags = _open_flags(event)
-    if flags & _O_F_CREATED:
-        return True
-    return bool(flags & _O_TMPFILE) and (result(event) or 0) >= 0
-
-
-def not_open(event_type: EventType) -> object:
-    """False for types outside the open family, UNKNOWN for the others."""
-    return UNKNOWN if event_type.id in _OPEN_FLAGS else False
-
-
-def not_open_or_creat(event_type: EventType) -> object:
-    """False for types that are neither creat nor of the open family."""
-    return UNKNOWN if event_type.id in _CREAT_IDS else not_open(event_type)
-
-
 def bind_argument(arg: Arg) -> Reader:
     """Text of the parameter with this index or name."""
     if isinstance(arg, int):
@@ -269,12 +200,12 @@ def _category_word(event_type: EventType) -> bytes:
 def category(event: Event) -> bytes:
     """Category of the event; for input and output that of its descriptor."""
     categories = event.type.categories
-    if _IO_CATEGORIES.isdisjoint(categories):
+    if IO_CATEGORIES.isdisjoint(categories):
         return _category_word(event.type)
     kind = None if event.fd is None else event.fd.type
-    if kind in _FILE_TYPES:
+    if kind in FILE_TYPES:
         return b"file"
-    if kind in _INET_TYPES:
+    if kind in INET_TYPES:
         return b"net"
     return b"ipc" if kind in _IPC_TYPES else b"unknown"
 
@@ -282,7 +213,7 @@ def category(event: Event) -> bytes:
 def constant_category(event_type: EventType) -> object:
     """That category for a type; UNKNOWN where the descriptor decides."""
     categories = event_type.categories
-    if not _IO_CATEGORIES.isdisjoint(categories):
+    if not IO_CATEGORIES.isdisjoint(categories):
         return UNKNOWN
     return _category_word(event_type)
 
@@ -303,67 +234,6 @@ def is_syslog(event: Event) -> bool:
     """Whether bytes are written to the log socket."""
     fd = event.fd
     return fd is not None and is_write(event.type) and b"/dev/log" in fd.name
-
-
-def transferred(event: Event, *, is_wanted: bool = True) -> int | None:
-    """Bytes moved by an input or output call that succeeded; None unless is_wanted."""
-    if not is_wanted or event.fd is None or _IO_CATEGORIES.isdisjoint(event.type.categories):
-        return None
-    value = result(event)
-    return value if value is not None and value >= 0 else None
-
-
-def _of_file(fd: Fd | None) -> bool:
-    return fd is not None and fd.type in _FILE_TYPES
-
-
-def _of_net(fd: Fd | None) -> bool:
-    return fd is not None and (fd.type in _INET_TYPES or fd.type is FdType.UNIX)
-
-
-def is_plain_file(fd: Fd | None) -> bool:
-    """Whether a descriptor is of a file, directories left out."""
-    return fd is not None and fd.type in {FdType.FILE, FdType.FILE_V2}
-
-
-def is_inet(fd: Fd | None) -> bool:
-    """Whether a descriptor is an IPv4 or IPv6 socket."""
-    return fd is not None and fd.type in _INET_TYPES
-
-
-def _error_classes(event: Event) -> tuple[str, ...]:
-    """Counts an error of this event goes into: one of a mapped file goes into two."""
-    fd = event.fd
-    in_memory = "EC_MEMORY" in event.type.categories
-    kind = "other"
-    if _of_file(fd) or (fd is None and event.type.id in _OPENING_IDS):
-        kind = "file"
-    elif _of_net(fd) or (fd is None and event.type.id in _CONNECTING_IDS):
-        kind = "net"
-    elif fd is None and in_memory:
-        return ("memory",)
-    return (kind, "memory") if in_memory else (kind,)
-
-
-def error_count(event: Event) -> int | None:
-    """1 for a failed call, 0 for another; None for events without a return value."""
-    value = result(event)
-    return None if value is None else int(value < 0)
-
-
-def error_count_of(kind: str) -> Reader:
-    """The same for errors of one class (file, net, memory, other)."""
-    return lambda event: error_count(event) if kind in _error_classes(event) else None
-
-
-def is_procinfo(event: Event) -> bool:
-    """Whether this is a periodic report on a thread."""
-    return event.type.id == "PPME_PROCINFO_E"
-
-
-def is_main_procinfo(event: Event) -> bool:
-    """The same on the main thread of a process."""
-    return is_procinfo(event) and event.thread is not None and event.thread.is_main
 
 
 def bind_delta(arg: Arg) -> Reader:  # noqa: ARG001 - a binder's signature

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from exporter.rules.ast import And, Check, FieldRef, Node, Not, Or, walk
 from exporter.rules.decided import own_types, present_in
 from exporter.rules.event_index import SYSCALL
-from exporter.rules.format import FormatError, Token, split_template
 from exporter.rules.lint.conditions import constants
 from exporter.rules.lint.findings import Remark
 from exporter.rules.ruleset import Rule
+from exporter.rules.template import FormatError, Token, split_template
 
 _COMM_BYTES = 15
 _COMM_FIELDS = frozenset({"proc.name", "proc.pname", "proc.aname", "proc.sname", "proc.vpgid.name"})

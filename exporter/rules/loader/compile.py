@@ -30,7 +30,8 @@ from exporter.rules.loader.substitution import (
     ListTable,
     TooLongError,
 )
-from exporter.rules.parser import RULE_MAX_DEPTH, ConditionSyntaxError, parse_condition
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import RULE_MAX_DEPTH, parse_condition
 from exporter.rules.ruleset import ExtraField, Rule
 
 CONTAINER_INFO = "%container.info"

@@ -17,7 +17,8 @@ from exporter.rules.ast import (
 from exporter.rules.lexer import LIST_OPERATORS, MODIFIERS, NUMERIC_OPERATORS, STRING_OPERATORS
 from exporter.rules.loader.items import Entry, ExceptionItem
 from exporter.rules.loader.results import ErrorCode, LoadError
-from exporter.rules.parser import ConditionSyntaxError, parse_condition
+from exporter.rules.operand_parser import ConditionSyntaxError
+from exporter.rules.parser import parse_condition
 
 IsField = Callable[[str, str | None], bool]
 """Whether conditions of the rule's source may name this field (name, argument)."""

@@ -29,7 +29,7 @@ Capability sets are the kernel's bit sets, whose numbers equal the event table's
 from enum import IntEnum
 from struct import Struct
 
-from exporter.events.native import OPEN_CREATED
+from exporter.events.native_values import OPEN_CREATED
 
 HEADER = Struct("<QIHHIIIIIIIIIIIIIHHQQ16sHHI")
 """ts_ns, record_len, event_code, nparams, tid, pid, ptid, vtid, vpid, uid, gid, loginuid, sid,

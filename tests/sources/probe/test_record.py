@@ -7,7 +7,7 @@ from struct import calcsize
 
 import pytest
 
-from exporter.events import live, native
+from exporter.events import live, native_values
 from exporter.events.fd import FdType
 from exporter.events.native import translator
 from exporter.events.table import event_type, load_syscall_table
@@ -105,11 +105,11 @@ def test_header_offsets_agree(c_layout):
 
 def test_extra_bits_agree(c_layout):
     """The bits that the probe adds to flag words are those that the decoders translate."""
-    assert c_layout["created"] == native.OPEN_CREATED
-    assert c_layout["upper"] == native.OPEN_UPPER_LAYER
-    assert c_layout["lower"] == native.OPEN_LOWER_LAYER
+    assert c_layout["created"] == native_values.OPEN_CREATED
+    assert c_layout["upper"] == native_values.OPEN_UPPER_LAYER
+    assert c_layout["lower"] == native_values.OPEN_LOWER_LAYER
     assert c_layout["mask"] == record.OPEN_NATIVE_MASK
-    assert c_layout["pidns"] == native.CLONE_CHILD_IN_PIDNS
+    assert c_layout["pidns"] == native_values.CLONE_CHILD_IN_PIDNS
 
 
 def test_what_filters_of_records_look_at_agrees(c_layout):
