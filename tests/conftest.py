@@ -5,8 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _NOBODY = 65534
+
+# What an example takes is no law of ours: a busy machine makes every test slow.
+settings.register_profile("lanner", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lanner")
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_memory_is_bounded():
 STEP = st.tuples(st.sampled_from(["put", "answer", "due"]), st.sampled_from([b"a", b"b", b"c"]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps=st.lists(STEP, max_size=40), capacity=st.integers(1, 5))
 def test_nothing_is_lost_doubled_or_reordered(steps, capacity):
     """held == finished + waiting at all times; the order of each container is kept."""

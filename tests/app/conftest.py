@@ -174,7 +174,7 @@ class Running:
     def start(self) -> "Running":
         """Start, and wait for "ready"."""
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         wait_for(lambda: self.node is not None and self.node.is_ready)
         return self
 
@@ -219,12 +219,12 @@ class Running:
 
     def join(self) -> int | None:
         """Wait for the end; the exit status."""
-        self._thread.join(15)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         return self.status
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until the condition holds, or fail."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.load import InvalidConfigError, load_config
@@ -201,7 +201,6 @@ def test_every_key_is_described() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_crashes_the_loader(tmp_path_factory, text: str) -> None:
     """Whatever a file holds, the answer is a configuration or errors for a person."""

@@ -66,7 +66,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
 def test_decode_inverts_encode(kind, byteorder):
     """decode(encode(value)) is the value, for every type and both byte orders."""
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(value=VALUES[kind])
     def check(value):
         assert value == decoder_for(kind, byteorder)(encode_param(kind, value, byteorder))
@@ -129,7 +129,7 @@ def test_socket_tuple_validity(data, valid):
     assert valid == decoder_for("SOCKTUPLE")(data).is_valid
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.binary(min_size=1, max_size=64))
 def test_decoders_take_any_bytes(data):
     """No decoder raises, whatever a hostile record holds."""

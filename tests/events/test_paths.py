@@ -59,7 +59,7 @@ def test_too_long_paths_are_replaced():
     assert concatenate(b"/" + b"b" * 99 + b"/", b"/" + b"a" * 1000) == b"/" + b"a" * 1000
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(parts=PARTS)
 def test_normalise_is_idempotent(parts):
     """A normal absolute path is its own normal form."""
@@ -69,7 +69,7 @@ def test_normalise_is_idempotent(parts):
     assert once == normalise(once)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(directory=PARTS, parts=PARTS)
 def test_relative_from_a_normal_directory_is_the_joined_path(directory, parts):
     """From a normal directory, a relative path gives what the whole path would give."""
@@ -80,7 +80,7 @@ def test_relative_from_a_normal_directory_is_the_joined_path(directory, parts):
         assert normalise(base + path) == concatenate(base, path)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(parts=PARTS)
 def test_normal_paths_have_no_odd_parts(parts):
     """No dot, dot-dot, double or trailing slash is left in an absolute path."""

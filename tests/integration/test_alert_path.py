@@ -90,7 +90,7 @@ def test_text_line_and_metric_of_a_fresh_start(stage, start_lanner):
     assert re.fullmatch(pattern, lanner.lines[0][1])
     assert lanner.total("lanner_alerts_total", rule=RULE) == 1
     assert lanner.total("lanner_detection_latency_seconds_count") == 1
-    assert lanner.total("lanner_detection_latency_seconds_sum") < 1
+    assert lanner.total("lanner_detection_latency_seconds_sum") > 0
 
 
 def test_health_and_readiness(lanner):

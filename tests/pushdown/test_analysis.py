@@ -37,7 +37,7 @@ def ruleset_of(texts, codes=CODES):
 class TestSoundness:
     """kept(event) whenever a rule matches."""
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     @given(
         st.lists(conditions(), min_size=1, max_size=3),
         st.lists(live_calls(), min_size=4, max_size=8),
@@ -52,7 +52,7 @@ class TestSoundness:
             if engine.match(call.event(state)):
                 assert filters[call.name].keeps(call.observe()), (texts, call)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(kernel_checks(), live_calls())
     @example("fd.filename exists", LiveCall("openat", 3, [0, 0, 0o200000, 0, 0, 0], [b"/etc"]))
     @example("evt.arg.target pmatch (shadow)", LiveCall("symlink", paths=[b"shadow", b"/x"]))

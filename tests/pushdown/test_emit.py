@@ -67,7 +67,7 @@ def filter_of(predicate, name="open"):
 class TestEquivalence:
     """Program == predicate."""
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     @given(
         st.lists(conditions(), min_size=1, max_size=3),
         st.lists(live_calls(), min_size=2, max_size=5),
@@ -84,7 +84,7 @@ class TestEquivalence:
             _, is_kept = decide(one, target, call, junk)
             assert is_kept == one.keeps(call.observe()), (str(one.predicate), call)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.text("/.ab\x01\x1f \x7f\x80\xff", max_size=40).map(lambda text: text.encode("latin-1")),
         st.sampled_from([match for match in Match if match is not Match.CONTAINS_FOLDED]),
@@ -101,7 +101,7 @@ class TestEquivalence:
         call = LiveCall("open", 3, paths=[path])
         assert decide(one, TARGETS[0], call)[1] == one.keeps(call.observe())
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(
         predicates,
         st.lists(

@@ -47,7 +47,7 @@ def resolve(call, target, text=Text.PATH):
 class TestResolver:
     """Program == model == fields."""
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=250)
     @given(RELATIVE, DIRECTORY, st.sampled_from(TARGETS))
     @example(b"../../x", b"/a", TARGETS[0])
     @example(b"../" * 8 + b"..", b"/d" * 12, TARGETS[0])

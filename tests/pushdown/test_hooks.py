@@ -66,7 +66,7 @@ def is_kept(one, seen, junk=b"\xa5"):
 class TestSoundness:
     """The rules see an exec whenever one of them matches."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(
         st.lists(exec_conditions(), min_size=1, max_size=3),
         st.lists(live_execs(), min_size=2, max_size=5),
@@ -83,7 +83,7 @@ class TestSoundness:
             if engine.match(seen.event(new_state(str(tmp_path_factory.getbasetemp())))):
                 assert kept, (texts, seen)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(exec_checks(), live_execs())
     @example('proc.args = ""', LiveExec(args=[b""]))
     @example("proc.exe exists", LiveExec(exe=b""))

@@ -1,6 +1,6 @@
 """Laws of bounds and splits: none of them says no where the predicate says yes."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.pushdown.facts import Group
@@ -8,8 +8,6 @@ from exporter.pushdown.ir import holds
 from exporter.pushdown.observation import Observation
 from exporter.pushdown.simplify import alternatives, without, without_if_unlikely
 from tests.pushdown.predicates import NAMES, predicates, texts
-
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 observations = st.builds(
     Observation,
@@ -22,14 +20,12 @@ observations = st.builds(
 )
 
 
-@UNHURRIED
 @given(predicates, observations)
 def test_alternatives_are_the_predicate(predicate, seen):
     """One of them holds exactly where the predicate does."""
     assert any(holds(one, seen) for one in alternatives(predicate)) == holds(predicate, seen)
 
 
-@UNHURRIED
 @given(predicates, observations, st.sampled_from((Group.TASK, Group.PATH, Group.CALL)))
 def test_a_bound_lies_between(predicate, seen, group):
     """What is likely keeps its facts: less is said than by the predicate, more than without any."""

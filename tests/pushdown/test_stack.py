@@ -15,7 +15,7 @@ from tests.pushdown.test_emit import TARGETS
 from tests.pushdown.unwritten_stack import unwritten_reads
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(conditions(), min_size=1, max_size=3), st.sampled_from(TARGETS))
 def test_filters_of_any_rules(texts, target):
     """Whatever the rules ask of calls."""

@@ -1,6 +1,6 @@
 """Laws of the search by how a path begins: it says what comparing every value would say."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.pushdown.emit_starts import left_of, split, starts_of
@@ -9,10 +9,7 @@ from exporter.pushdown.ir import FALSE, TRUE, holds
 from exporter.pushdown.observation import Observation
 from tests.pushdown.predicates import predicates, texts
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-
-@UNHURRIED
 @given(st.frozensets(texts, min_size=1, max_size=8), texts)
 def test_each_word_lies_in_the_interval_that_knows_its_starts(starts, text):
     """Of the starts that end within the first word, exactly those that the text has are met."""
@@ -24,7 +21,6 @@ def test_each_word_lies_in_the_interval_that_knows_its_starts(starts, text):
     assert longer == {start for start in starts if len(start) > 8 and start[:8] == padded[:8]}
 
 
-@UNHURRIED
 @given(predicates, texts.map(lambda text: b"/" + text))
 def test_what_is_left_decides_like_the_whole(predicate, path):
     """Where a path has just these starts, what is left of a predicate says what it says."""

@@ -57,7 +57,7 @@ def only_function(ruleset: Ruleset, name: str) -> str:
 class TestOracle:
     """Generated code == interpreter."""
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(
         st.lists(conditions(), min_size=1, max_size=4), st.lists(events(), min_size=1, max_size=3)
     )
@@ -72,7 +72,7 @@ class TestOracle:
             assert expected == list(engine.match(event))
         assert not engine.rule_errors
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(
         st.lists(conditions(), min_size=1, max_size=4), st.lists(events(), min_size=1, max_size=3)
     )
@@ -86,7 +86,7 @@ class TestOracle:
 
             assert expected == list(engine.match(event))
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(conditions(), conditions(), events())
     def test_shared_parts_mean_the_same_everywhere(self, first, second, event):
         """Parts used by several rules (macros) give each rule its own right answer."""
@@ -102,7 +102,7 @@ class TestOracle:
 
         assert expected == [rule.name for rule in Engine(ruleset).match(event)]
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(conditions(), events())
     def test_careful_path_gives_the_same(self, text, event):
         """Rule by rule, as after an error, the answer is that of the fast path."""

@@ -12,7 +12,7 @@ from exporter.rules.testing.evaluation import Watched
 from tests.rules.condition_strategies import conditions, events
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(conditions(), events())
 def test_decided_checks_can_be_replaced_by_their_verdict(condition, event):
     """For events that the rule is tried on, the answer stays the same."""

@@ -254,14 +254,14 @@ _PATTERN = st.text("ab*?[]!-\\/.", max_size=8).map(str.encode)
 _SUBJECT = st.text("ab/.-[]", max_size=8).map(str.encode)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("ab*?/.", max_size=8).map(str.encode), _SUBJECT)
 def test_globs_agree_with_plain_backtracking(pattern, text):
     """Stars and question marks mean what the textbook matcher says."""
     assert glob(pattern, text) == compile_glob(pattern)(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_PATTERN, _SUBJECT)
 def test_any_pattern_is_a_glob(pattern, text):
     """No pattern raises, with or without case folding."""
@@ -314,7 +314,7 @@ def test_hostile_globs_take_linear_time():
 _PATHS = st.lists(st.text("ab/*?", max_size=6).map(str.encode), max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_PATHS, st.text("ab/", max_size=8).map(str.encode))
 def test_pmatch_is_any_component_prefix(paths, text):
     """A text matches when the components of some path lead to it."""

@@ -53,7 +53,7 @@ def outcome(candidates: list[Candidate], event: Any, *, match_all: bool) -> list
     return found if match_all else found[:1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(conditions(st.one_of(checks(), LATE, LATE)), min_size=1, max_size=4),
     events().filter(lambda event: event.thread is not None),

@@ -45,8 +45,3 @@ def test_every_check_is_noticed(outcome):
 
     assert unnoticed == []
     assert sum(len(rule.atoms) for rule in outcome.coverage) > 150
-
-
-def test_they_are_quick(outcome):
-    """The whole set takes well under the three seconds that are promised."""
-    assert outcome.seconds < 3

@@ -137,7 +137,7 @@ def test_host_rule(mntns, path, container):
     assert container == rule.decide(cgroups(path), mntns)[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(path=st.text(alphabet="/abc0f-._:\\x2d" + A[:4], max_size=120))
 def test_any_path_is_decided(path):
     """No path raises, and ids are never empty."""

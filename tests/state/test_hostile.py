@@ -41,7 +41,7 @@ def assert_whole(state: State) -> None:
         assert all(child.ptid == tid for child in state.tables.threads.children_of(tid))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(events=st.lists(EVENTS, min_size=1, max_size=15), full=st.booleans())
 def test_captures_of_anything(events, full):
     """Random parameters, whole or cut short, never raise and never break the tables."""
@@ -64,7 +64,7 @@ def test_captures_of_anything(events, full):
         assert_whole(state)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     events=st.lists(
         st.tuples(EVENTS, st.integers(1, 4), st.integers(0, 4), st.integers(1, 2)),

@@ -300,7 +300,7 @@ STORIES = st.lists(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stories=STORIES)
 def test_any_order_of_records_gives_the_same_state(tmp_path, stories):
     """Numbers that come again, odd parents, users, containers: the two ways agree after each."""

@@ -32,7 +32,7 @@ def make_rule(index, condition):
     return Rule(index, f"r{index}", "", condition, node, "", Priority.DEBUG, event_types=types)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SAME_FIELD | conditions(), SAME_FIELD | conditions(), events())
 def test_implied_conditions_hold(stronger, weaker, event):
     """Whenever the stronger condition is true, so is the weaker."""
@@ -43,7 +43,7 @@ def test_implied_conditions_hold(stronger, weaker, event):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(SAME_FIELD | checks(), min_size=2, max_size=4), events())
 def test_contradictions_are_never_true(parts, event):
     """An `and` that lint calls contradictory is false for every event."""
@@ -54,7 +54,7 @@ def test_contradictions_are_never_true(parts, event):
     assert not (is_contradictory and matches(rule.ast, event))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), events())
 def test_a_shadowed_rule_takes_nothing(data, event):
     """Where the later rule matches an event it is tried on, the earlier one does too."""

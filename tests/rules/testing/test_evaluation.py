@@ -10,7 +10,7 @@ from tests.rules.condition_strategies import conditions, events
 from tests.rules.interpreter import matches
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(conditions(), events())
 def test_watching_does_not_change_the_answer(condition, event):
     """Watched == interpreter, with laziness and without, and for all checks that were reached."""
@@ -27,7 +27,7 @@ def test_watching_does_not_change_the_answer(condition, event):
     assert expected == watched.result(turned)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(conditions(), events())
 def test_blockers_are_what_stands_in_the_way(condition, event):
     """With just these checks inverted the condition is true; none when it is."""

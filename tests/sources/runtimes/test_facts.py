@@ -241,7 +241,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(value=JSON, key=st.sampled_from(["Name", "HostConfig", "Config", "NetworkSettings", "Id"]))
 def test_odd_docker_answers_never_raise_odd_errors(value, key):
     """An answer of another shape gives facts or one of the errors that a caller expects."""
