@@ -72,6 +72,15 @@ struct syscall_info {
 #define SYSCALL_ONLY_STATE (1 << 30) /* no rule looks: leave out what the state has no use for */
 #define SYSCALL_STATE (1 << 31) /* the state follows these events; they are dropped last */
 
+/* The one reader of the ring, mapped by user space. */
+struct reader {
+	u64 sleeps; /* 1 while it waits to be woken; written by user space alone */
+	u64 woken_ns; /* when it was woken last */
+};
+
+/* Records that no rule can match wait so long for others; user space looks by itself then. */
+#define GATHER_NS 50000000ull
+
 struct event_counters {
 	u64 submitted;
 	u64 dropped;
@@ -110,6 +119,7 @@ struct event_counters {
 #define MAP_JUDGED bpf_pseudo_fd(1, 12) /* array: CPU -> struct judged */
 /* Number 14 is one of the filters' again. */
 #define MAP_RENAMED bpf_pseudo_fd(1, 15) /* hash: thread id -> u32, see rename.h */
+#define MAP_READER bpf_pseudo_fd(1, 16) /* array of one struct reader */
 #define MAP_NEEDLES bpf_pseudo_fd(1, 13) /* array of one struct needles */
 /* Made when it is needed (closing.py), so its number is none in the order of the others: */
 #define MAP_CLOSING bpf_pseudo_fd(1, 50) /* hash: thread id -> struct closing */
@@ -138,9 +148,14 @@ static long (*tail_call)(void *ctx, u64 map, u32 index) = (void *)BPF_FUNC_tail_
 static long (*ring_output)(u64 ring, void *data, u64 size, u64 flags) =
 	(void *)BPF_FUNC_ringbuf_output;
 
+static void *(*ring_reserve)(u64 ring, u64 size, u64 flags) = (void *)BPF_FUNC_ringbuf_reserve;
+static void (*ring_discard)(void *room, u64 flags) = (void *)BPF_FUNC_ringbuf_discard;
 static u64 (*ring_query)(u64 ring, u64 flags) = (void *)BPF_FUNC_ringbuf_query;
 
 #define BPF_RB_AVAIL_DATA 0
+#define BPF_RB_RING_SIZE 1
+#define BPF_RB_NO_WAKEUP 1
+#define BPF_RB_FORCE_WAKEUP 2
 
 static __always_inline void run_step(void *ctx, u32 step)
 {

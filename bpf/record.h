@@ -189,11 +189,34 @@ static __always_inline int end_record(void *ctx, struct writer *w)
 	return lost_step(s);
 }
 
+/* Wakes the reader of the ring for a record that was put there, if it sleeps. Many that are for the
+ * state alone make one wake-up: only the first in a while wakes, or one that finds the ring filling.
+ * Why not the kernel's own choice: it wakes for a record that the reader has nothing unread before,
+ * which would leave an event asleep behind records that did not wake. */
+static __always_inline void wake_reader(bool is_quiet, u64 ts_ns)
+{
+	u32 zero = 0;
+	struct reader *reader = map_lookup(MAP_READER, &zero);
+	void *room;
+
+	if (!reader || !*(volatile u64 *)&reader->sleeps)
+		return;
+	if (is_quiet && ts_ns - reader->woken_ns < GATHER_NS &&
+	    ring_query(MAP_EVENTS, BPF_RB_AVAIL_DATA) * 8 <
+		    ring_query(MAP_EVENTS, BPF_RB_RING_SIZE))
+		return;
+	reader->woken_ns = ts_ns;
+	room = ring_reserve(MAP_EVENTS, 8, 0);
+	if (room)
+		ring_discard(room, BPF_RB_FORCE_WAKEUP);
+}
+
 /* Completes the header of the record in the scratch memory, hands it over to the ring buffer and
  * counts it. */
 static __always_inline void hand_over(struct scratch *s)
 {
 	struct record_header *h = (struct record_header *)s->data;
+	bool is_quiet = s->flags & RECORD_STATE_ONLY;
 	struct event_counters *count;
 	u32 code = s->code;
 	u64 size = s->off;
@@ -202,10 +225,11 @@ static __always_inline void hand_over(struct scratch *s)
 	h->attachments_len = size - s->params_end;
 	h->flags = s->flags;
 	BOUND(size, 0x7fff);
-	if (ring_output(MAP_EVENTS, s->data, size, 0)) {
+	if (ring_output(MAP_EVENTS, s->data, size, BPF_RB_NO_WAKEUP)) {
 		count_drop(code);
 		return;
 	}
+	wake_reader(is_quiet, h->ts_ns);
 	if (s->renames)
 		forget_renames(s);
 	count = map_lookup(MAP_COUNTERS, &code);
@@ -213,7 +237,7 @@ static __always_inline void hand_over(struct scratch *s)
 		count->submitted += 1;
 		if (s->flags & RECORD_TRUNCATED)
 			count->truncated += 1;
-		if (s->flags & RECORD_STATE_ONLY)
+		if (is_quiet)
 			count->state_only += 1;
 	}
 }

@@ -17,7 +17,7 @@ from exporter.rules.engine import Engine
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.live_source import ProbeSource
 from exporter.sources.probe.options import ProbeOptions
-from exporter.sources.probe.record import HEADER_FIELDS, RECORD_STATE_ONLY
+from exporter.sources.probe.record import FLAGS_AT, RECORD_STATE_ONLY
 from exporter.sources.probe.syscalls import STATE_CALLS
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
@@ -25,7 +25,6 @@ from tests.bench.report import Row
 from tests.integration.live import Stage
 
 _RING_BYTES = 8 << 20
-_FLAGS_AT = struct.calcsize("<QIHH" + "I" * (HEADER_FIELDS.index("cpu") - 4) + "H")
 _CHUNK = 64
 _TRIES = 5
 
@@ -69,14 +68,14 @@ def recorded(stage: Stage, program: str, rounds: int) -> tuple[list[bytes], int]
         storm.join()
         source.close()
     # The probe's answers to its self-test are no events.
-    return [data for data in records if len(data) > _FLAGS_AT], took_ns
+    return [data for data in records if len(data) > FLAGS_AT], took_ns
 
 
 def flagged(data: bytes, bits: int) -> bytes:
     """A record with this word about rules."""
-    (flags,) = struct.unpack_from("<H", data, _FLAGS_AT)
+    (flags,) = struct.unpack_from("<H", data, FLAGS_AT)
     word = struct.pack("<H", flags & ~RECORD_STATE_ONLY | bits)
-    return data[:_FLAGS_AT] + word + data[_FLAGS_AT + 2 :]
+    return data[:FLAGS_AT] + word + data[FLAGS_AT + 2 :]
 
 
 def least(records: list[bytes], match: Callable[[Event], object] | None) -> tuple[int, int]:

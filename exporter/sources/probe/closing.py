@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from exporter.errors import ProbeError
 from exporter.sources.probe import kernel, source_text
+from exporter.sources.probe.kernel import MapShape
 from exporter.sources.probe.maps import Maps, possible_cpus
 from exporter.sources.probe.programs import IS_TYPED, MAP_STEPS, Programs
 from exporter.sources.probe.syscalls import Step, native_numbers
@@ -106,10 +107,10 @@ class Closing:
     def _load(self) -> None:
         own = self._own
         own["closing"] = kernel.create_map(
-            kernel.HASH, "lanner_closing", 4, source_text.CLOSING_BYTES, NOTES_MAX
+            "lanner_closing", MapShape(kernel.HASH, 4, source_text.CLOSING_BYTES, NOTES_MAX)
         )
         own["scratch"] = kernel.create_map(
-            kernel.ARRAY, "lanner_scratch", 4, source_text.SCRATCH_BYTES, possible_cpus()
+            "lanner_scratch", MapShape(kernel.ARRAY, 4, source_text.SCRATCH_BYTES, possible_cpus())
         )
         try:
             self._load_entry(is_at_function=self._function != 0)
@@ -128,7 +129,9 @@ class Closing:
         """The hook and its steps, for one place to stand."""
         own = self._own
         self._drop(HOOK, "steps", *_STEPS)
-        own["steps"] = kernel.create_map(kernel.PROG_ARRAY, "lanner_steps", 4, 4, len(Step))
+        own["steps"] = kernel.create_map(
+            "lanner_steps", MapShape(kernel.PROG_ARRAY, 4, 4, len(Step))
+        )
         numbers = {
             **self._maps.numbered(),
             _MAP_SCRATCH: own["scratch"],

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from exporter.errors import ProbeError
 
@@ -98,11 +99,19 @@ def lift_memory_limit() -> None:
         return  # newer kernels do not need it; on older ones creating the maps will tell
 
 
-def create_map(kind: int, name: str, key_bytes: int, value_bytes: int, entries: int) -> int:
+class MapShape(NamedTuple):
+    """What a map is made of: its type, bytes of keys and values, entries, and BPF_F_* flags."""
+
+    kind: int
+    key_bytes: int
+    value_bytes: int
+    entries: int
+    flags: int = 0
+
+
+def create_map(name: str, shape: MapShape) -> int:
     """Descriptor of a new map. Raises ProbeError."""
-    attributes = struct.pack(
-        "<IIIIIII16s", kind, key_bytes, value_bytes, entries, 0, 0, 0, name.encode()[:15]
-    )
+    attributes = struct.pack("<IIIIIII16s", *shape, 0, 0, name.encode()[:15])
     return _check(_bpf(_MAP_CREATE, attributes), f"create the kernel map {name}")
 
 

@@ -1,6 +1,5 @@
 """ProbeSource: the probe as a `Source` of events for the hot thread."""
 
-import select
 import struct
 import time
 from collections.abc import Mapping
@@ -52,8 +51,6 @@ class ProbeSource:
         """Records that came in another form than an event's."""
         self._is_patient = False
         """Whether the last records were all for the state, which can wait."""
-        self._wake_fd = -1
-        self._waiter: select.poll | None = None
         self._names = {event.code: event.name for event in load_event_table().events}
 
     def open(self) -> None:
@@ -73,31 +70,12 @@ class ProbeSource:
     def poll(self, deadline_ns: int) -> list[Incoming]:
         """Events that are there, or the first to come before time.monotonic_ns() == deadline_ns."""
         wait_ms = max(0, (deadline_ns - time.monotonic_ns()) // _NS_PER_MS)
-        if self._wake_fd < 0:
-            return self._decode(self._read(wait_ms))
-        # A short wait rather than none, so that records may gather while they come in crowds.
-        records = self._read(min(wait_ms, 1))
-        if not records and not self._brief_lives.found and wait_ms:
-            self._wait(wait_ms)
-            records = self._read(0)
-        return self._decode(records)
-
-    def _read(self, wait_ms: int) -> list[bytes]:
-        """Records but for those of brief lives, which are for who can take state records."""
         sift = self._brief_lives.sift if self._only_state else None
-        return self.probe.poll(wait_ms, is_patient=self._is_patient, sift=sift)
+        return self._decode(self.probe.poll(wait_ms, is_patient=self._is_patient, sift=sift))
 
     def wake_with(self, fd: int) -> None:
         """Let `poll` return, maybe empty, as soon as this descriptor is readable too."""
-        self._wake_fd = fd
-
-    def _wait(self, wait_ms: int) -> None:
-        waiter = self._waiter
-        if waiter is None:
-            waiter = self._waiter = select.poll()
-            waiter.register(self.probe.fd, select.POLLIN)
-            waiter.register(self._wake_fd, select.POLLIN)
-        waiter.poll(wait_ms)
+        self.probe.wake_with(fd)
 
     def drain(self) -> list[Incoming]:
         """Detach, then everything that was in the ring: for a clean stop."""

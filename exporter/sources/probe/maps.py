@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.errors import ProbeError
 from exporter.sources.probe import kernel, source_text
+from exporter.sources.probe.kernel import MapShape
 from exporter.sources.probe.syscalls import MAX_NUMBER, Hook, Step
 
 REASONS = (
@@ -36,6 +37,10 @@ EVENT_COUNTERS = struct.Struct("<QQQQ")
 SYSCALL_INFO = struct.Struct("<IIIIQ")
 """struct syscall_info."""
 
+READER = struct.Struct("<QQ")
+"""struct reader: whether the reader of the ring sleeps, and when it was woken."""
+
+_MMAPABLE = 1 << 10
 _PORTS = 1 << 16
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 
@@ -46,26 +51,27 @@ def possible_cpus() -> int:
     return source_text.possible_cpus(_POSSIBLE_CPUS.read_text())
 
 
-def _shapes(ring_bytes: int) -> dict[str, tuple[int, int, int, int]]:
-    """Type, key bytes, value bytes and entries of each map, in the order of bpf/maps.h."""
+def _shapes(ring_bytes: int) -> dict[str, MapShape]:
+    """Each map, in the order of bpf/maps.h."""
     array, percpu = kernel.ARRAY, kernel.PERCPU_ARRAY
     cpus = possible_cpus()
     return {
-        "events": (kernel.RINGBUF, 0, 0, ring_bytes),
-        "scratch": (array, 4, source_text.SCRATCH_BYTES, cpus),
-        "syscalls": (array, 4, SYSCALL_INFO.size, MAX_NUMBER),
-        "steps": (kernel.PROG_ARRAY, 4, 4, len(Step) + len(Hook)),
-        "counters": (percpu, 4, EVENT_COUNTERS.size, source_text.EVENT_CODES),
-        "reasons": (percpu, 4, 8, len(REASONS) + 1),
-        "scope_pids": (kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
-        "filters": (kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 4),
-        "filter_memory": (array, 4, FILTER_MEMORY_BYTES, cpus),
-        "filter_ports": (array, 4, 4, _PORTS),
-        "exit_steps": (kernel.PROG_ARRAY, 4, 4, len(Step)),
-        "judged": (array, 4, source_text.JUDGED_BYTES, cpus),
-        "needles": (array, 4, source_text.NEEDLES_BYTES, 1),
-        "names": (kernel.HASH, 4, 8, NAMES_MAX),
-        "renamed": (kernel.HASH, 4, 4, RENAMED_MAX),
+        "events": MapShape(kernel.RINGBUF, 0, 0, ring_bytes),
+        "scratch": MapShape(array, 4, source_text.SCRATCH_BYTES, cpus),
+        "syscalls": MapShape(array, 4, SYSCALL_INFO.size, MAX_NUMBER),
+        "steps": MapShape(kernel.PROG_ARRAY, 4, 4, len(Step) + len(Hook)),
+        "counters": MapShape(percpu, 4, EVENT_COUNTERS.size, source_text.EVENT_CODES),
+        "reasons": MapShape(percpu, 4, 8, len(REASONS) + 1),
+        "scope_pids": MapShape(kernel.HASH, 4, 1, SCOPE_PIDS_MAX),
+        "filters": MapShape(kernel.PROG_ARRAY, 4, 4, MAX_NUMBER + 4),
+        "filter_memory": MapShape(array, 4, FILTER_MEMORY_BYTES, cpus),
+        "filter_ports": MapShape(array, 4, 4, _PORTS),
+        "exit_steps": MapShape(kernel.PROG_ARRAY, 4, 4, len(Step)),
+        "judged": MapShape(array, 4, source_text.JUDGED_BYTES, cpus),
+        "needles": MapShape(array, 4, source_text.NEEDLES_BYTES, 1),
+        "names": MapShape(kernel.HASH, 4, 8, NAMES_MAX),
+        "renamed": MapShape(kernel.HASH, 4, 4, RENAMED_MAX),
+        "reader": MapShape(array, 4, READER.size, 1, _MMAPABLE),
     }
 
 
@@ -86,8 +92,8 @@ class Maps:
 
     def create(self, ring_bytes: int) -> None:
         """Make all of them. ring_bytes: size of the ring buffer, a power of two."""
-        for name, (kind, *sizes) in _shapes(ring_bytes).items():
-            self._fds[name] = kernel.create_map(kind, f"lanner_{name}", *sizes)
+        for name, shape in _shapes(ring_bytes).items():
+            self._fds[name] = kernel.create_map(f"lanner_{name}", shape)
 
     def empty_programs(self, names: Iterable[str]) -> None:
         """Put new arrays in place of these, for programs of another kind.
@@ -96,8 +102,7 @@ class Maps:
         kind only.
         """
         for name in names:
-            kind, *sizes = _shapes(0)[name]
-            old, new = self._fds[name], kernel.create_map(kind, f"lanner_{name}", *sizes)
+            old, new = self._fds[name], kernel.create_map(f"lanner_{name}", _shapes(0)[name])
             self._fds[name] = new  # at the same place: `numbered` goes by the order
             os.close(old)
 

@@ -77,11 +77,6 @@ class Probe:
         """Why they do not, where the kernel refused it."""
         return self._programs.plain_reason
 
-    @property
-    def fd(self) -> int:
-        """Descriptor that becomes readable when records wait (for select or epoll)."""
-        return self._open_ring().fd
-
     def open(self) -> None:
         """Compile, load and attach. Raises ProbeError; nothing stays loaded then."""
         kernel.check_release(platform.release())
@@ -91,7 +86,9 @@ class Probe:
         try:
             self._load()
             self.report(calls, self.options.followed)
-            self._ring = ring.Ring(self._maps["events"], self.options.ring_bytes)
+            self._ring = ring.Ring(
+                self._maps["events"], self.options.ring_bytes, self._maps["reader"]
+            )
             for program in self._hooks():
                 self._attach(program)
             self._seed_scope()
@@ -197,6 +194,10 @@ class Probe:
         is_patient: crowds of them may gather for longer. sift: which of them to read (ring.py).
         """
         return self._open_ring().take(timeout_ms, is_patient=is_patient, sift=sift)
+
+    def wake_with(self, fd: int) -> None:
+        """Let `poll` return, maybe empty, as soon as this descriptor is readable too."""
+        self._open_ring().wake_with(fd)
 
     def drain(self) -> list[bytes]:
         """Everything that is still in the ring, without waiting."""

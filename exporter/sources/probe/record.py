@@ -69,6 +69,9 @@ HEADER_FIELDS = (
 PEEK = Struct("<Q4xH56xH")
 """ts_ns, event_code and flags of the header."""
 
+FLAGS_AT = 70
+"""Where the flags are in the header, a word of 16 bits."""
+
 
 class Attachment(IntEnum):
     """Kinds of attachment."""

@@ -6,7 +6,7 @@ from exporter.events.event import Event
 from exporter.events.host import Host
 from exporter.events.state_record import StateRecord
 from exporter.sources.probe.live_source import ProbeSource
-from exporter.sources.probe.record import HEADER, HEADER_FIELDS, PEEK, RECORD_STATE_ONLY
+from exporter.sources.probe.record import FLAGS_AT, HEADER, HEADER_FIELDS, PEEK, RECORD_STATE_ONLY
 from tests.sources.probe.test_decode import make_record
 
 CHDIR = (struct.pack("<q", 0), b"/\0")
@@ -23,6 +23,7 @@ def test_the_first_look_reads_what_the_header_says():
     head = dict(zip(HEADER_FIELDS, HEADER.unpack_from(data), strict=True))
 
     assert PEEK.unpack_from(data) == (head["ts_ns"], head["event_code"], head["flags"])
+    assert struct.unpack_from("<H", data, FLAGS_AT) == (head["flags"],)
 
 
 def test_state_records_are_for_who_asked():
