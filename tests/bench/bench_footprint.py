@@ -1,4 +1,7 @@
-"""What Lanner takes from a machine on which nothing happens: memory, processor, time to start."""
+"""What Lanner takes from a machine on which nothing happens: memory, processor, time to start.
+
+Memory twice: after the start, and after reloads of rules that are others each time.
+"""
 
 import contextlib
 import sys
@@ -13,6 +16,15 @@ from tests.integration.live import Lanner, Stage, memory_mib
 
 TITLE = "footprint (idle; Lanner's own rules, or each set that was chosen)"
 SECONDS = 30
+RELOADS = 10
+_SETTLE_SECONDS = 3
+_CHANGING = """\
+- rule: bench changing
+  desc: another one each time
+  condition: evt.type in (open, openat, openat2) and fd.name = /nowhere/{number}
+  output: opened %fd.name
+  priority: INFO
+"""
 _AS_INSTALLED = """
 import sys
 for name in ("attr", "colorama", "grpc_tools", "rich"):
@@ -26,15 +38,19 @@ def run(*, quick: bool) -> Iterator[Row]:
     """Start twice, so that the instructions are cached; then watch it do nothing."""
     for files in RULE_SETS or [[]]:
         name = f", {' + '.join(path.stem for path in files)}" if files else ""
-        yield from watch([str(path) for path in files], name, 5 if quick else SECONDS)
+        seconds, reloads = (5, 2) if quick else (SECONDS, RELOADS)
+        yield from watch([str(path) for path in files] or ["default"], name, seconds, reloads)
 
 
-def watch(files: list[str], name: str, seconds: int) -> Iterator[Row]:
+def watch(files: list[str], name: str, seconds: int, reloads: int) -> Iterator[Row]:
     """The figures with these rules files. name: to tell them from those of other rules."""
     with tempfile.TemporaryDirectory() as place, contextlib.closing(Stage()) as stage:
         directory = Path(place)
         program = directory / "lanner.py"
         program.write_text(_AS_INSTALLED)
+        changing = directory / "changing.yaml"
+        changing.write_text(_CHANGING.format(number=0))
+        files = [*files, str(changing)]
         options = ["--scope-pid", str(stage.pid), *(o for file in files for o in ("-r", file))]
         command = [sys.executable, str(program)]
         env = {"PYTHONPATH": str(Path.cwd())}
@@ -45,18 +61,31 @@ def watch(files: list[str], name: str, seconds: int) -> Iterator[Row]:
         try:
             ready = lanner.wait_ready()
             pid = lanner.process.pid
-            time.sleep(3)
+            time.sleep(_SETTLE_SECONDS)
             before, start = busy_ns(pid), time.monotonic_ns()
             time.sleep(seconds)
             share = (busy_ns(pid) - before) / (time.monotonic_ns() - start)
-            rest_mib, peak_mib = memory_mib(pid, "VmRSS"), memory_mib(pid, "VmHWM")
+            after_start = resident(pid)
+            for number in range(1, reloads + 1):
+                changing.write_text(_CHANGING.format(number=number))
+                status, text = lanner.fetch("/-/reload", method="POST")
+                assert status == 200, text
+            time.sleep(_SETTLE_SECONDS)
+            after_reloads = resident(pid)
         finally:
             lanner.kill()
     yield Row(f"start to ready{name}", f"{ready:.2f} s", "instructions cached", "1.5 s")
-    yield Row(
-        f"resident memory{name}", f"{rest_mib:.0f} MiB", f"{peak_mib:.0f} MiB at most", "80 MiB"
-    )
+    yield Row(f"resident memory{name}", *after_start, "80 MiB")
+    yield Row(f"  after {reloads} reloads{name}", *after_reloads, "80 MiB")
     yield Row(f"processor{name}", f"{share:.2%} of a core", f"over {seconds} s", "0.3 %")
+
+
+def resident(pid: int) -> tuple[str, str]:
+    """What is in memory now, and the most that was so far, as a row shows them."""
+    return (
+        f"{memory_mib(pid, 'VmRSS'):.0f} MiB",
+        f"{memory_mib(pid, 'VmHWM'):.0f} MiB at most",
+    )
 
 
 def busy_ns(pid: int) -> int:
