@@ -14,6 +14,8 @@ TTL_SECONDS = 300.0
 """Answers older than this are asked for again; the old one serves meanwhile."""
 
 _MAX_NAMES = 4096
+_MAX_ADDRESSES = 16_384
+"""Of all answers so far: names that change their addresses all day must not fill the memory."""
 
 
 class Resolver:
@@ -50,8 +52,13 @@ class Resolver:
     def put(self, name: bytes, addresses: frozenset[bytes]) -> None:
         """Take an answer (from the background thread, or from a test)."""
         self._addresses[name] = addresses
+        names = self._names
         for address in addresses:
-            self._names[address] = name
+            # Anew at the end: the first are those that have not been an answer for longest.
+            names.pop(address, None)
+            names[address] = name
+        while len(names) > _MAX_ADDRESSES:
+            del names[next(iter(names))]
 
     def _ask(self, name: bytes, now: float) -> None:
         if name not in self._asked and len(self._asked) >= _MAX_NAMES:

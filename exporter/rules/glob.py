@@ -34,7 +34,7 @@ def is_literal(pattern: bytes) -> bool:
     return _SPECIAL.isdisjoint(pattern)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def compile_glob(pattern: bytes, *, is_folded: bool = False) -> Matcher:
     """A function that says whether a whole text matches. is_folded: ASCII case is ignored."""
     core = pattern.strip(b"*")

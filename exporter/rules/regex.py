@@ -17,7 +17,8 @@ _OPTIONS.longest_match = True
 _OPTIONS.log_errors = False
 
 
-@lru_cache(maxsize=4096)
+# Enough for one ruleset after the other: those that reloads have replaced take 4 KiB each.
+@lru_cache(maxsize=512)
 def compile_regex(pattern: bytes) -> Callable[[bytes], bool]:
     """A function that says whether a whole text matches. Raises ValueTextError.
 

@@ -333,7 +333,7 @@ class State:
         self.tables.remember(event)
 
     def _purge(self, now_ns: int) -> None:
-        """Drop entries whose exit was never seen: long unseen and, live, gone from /proc."""
+        """Drop what ended unseen: threads long unseen and gone from /proc, empty containers."""
         if self._purged_ns:
             limit = now_ns - PURGE_INTERVAL_NS
             stale = [
@@ -344,6 +344,7 @@ class State:
             for thread in stale:
                 self.counters.threads_purged += 1
                 self.tables.threads.remove(thread.tid)
+        self.tables.forget_left_containers()
         self._purged_ns = now_ns
 
     def _is_gone(self, thread: Thread) -> bool:

@@ -46,6 +46,9 @@ _PROBE_CATEGORIES = {
     "ReadinessProbe": "readiness",
 }
 
+_MAX_SELF_DESCRIBED = 4096
+"""Nobody tells of their end, and whoever may name cgroups can make as many as he likes."""
+
 _SELF_DESCRIBED = frozenset({ContainerType.LXC, ContainerType.LIBVIRT_LXC, ContainerType.BPM})
 """Engines without a socket to ask: id and type are all there will ever be."""
 
@@ -90,6 +93,7 @@ class Tables:
         """Of captures; what live events tell has the bounds of the machine itself."""
         self._unified_paths: OrderedDict[int, bytes] = OrderedDict()
         self._exits: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._self_described: OrderedDict[bytes, None] = OrderedDict()
 
     def note_exit(self, tid: int, ptid: int, ts_ns: int) -> None:
         """Remember a (tid, parent) that ended."""
@@ -124,7 +128,7 @@ class Tables:
         thread.category = self._category(thread) if container else ""
         if container and container not in self.host.containers:
             if kind in _SELF_DESCRIBED:
-                self.host.containers[container] = Container(id=container, type=kind)
+                self._add_self_described(Container(id=container, type=kind))
             elif self.lookups is not None:
                 self.lookups.want(container)
 
@@ -137,10 +141,25 @@ class Tables:
             return b"", b"", ContainerType.HOST, container
         return container, pod, kind, b""
 
+    def _add_self_described(self, container: Container) -> None:
+        known = self._self_described
+        known[container.id] = None
+        if len(known) > _MAX_SELF_DESCRIBED:
+            # If it lives, its next process tells of it again.
+            self.forget_container(next(iter(known)))
+        self.host.containers[container.id] = container
+
+    def forget_left_containers(self) -> None:
+        """Drop the containers of which nobody tells the end, where no process is left in them."""
+        lived_in = {thread.container_id for thread in self.host.threads.values()}
+        for container in [one for one in self._self_described if one not in lived_in]:
+            self.forget_container(container)
+
     def forget_container(self, container: bytes) -> None:
         """A container has ended: drop everything that was known of it."""
         self.on_container_end(container)
         self.host.containers.pop(container, None)
+        self._self_described.pop(container, None)
         self.users.forget_container(container)
         if self.lookups is not None:
             self.lookups.forget(container)

@@ -22,8 +22,17 @@ _MAX_READS_PER_SECOND = 20
 _MAX_LOOKS_PER_SECOND = 500
 """Looks for a thread that can show a container's files, about 10 microseconds each."""
 
-_MAX_ENTRIES = 65536
-"""Container users kept; past it the table of containers is dropped and learned anew."""
+_MAX_TRIED = 65536
+"""Ids of containers that were looked for; past it what containers told is dropped, as below."""
+
+_MAX_BYTES = 16 << 20
+"""What the names of containers may take; past it all of them are dropped and learned anew."""
+
+_ENTRY_BYTES = 256
+"""Rough size of a user or group without its texts."""
+
+_MAX_A_FILE = 1024
+"""Entries kept of one file of a container, besides the one that was looked for."""
 
 _MAX_ANCESTORS = 8
 """Ancestors in the same container that are asked for its files when the thread itself has ended."""
@@ -55,6 +64,8 @@ class Users:
         self._window_reads = 0
         self._window_looks = 0
         self._tried: set[tuple[bytes, bool, int]] = set()
+        self._kept_bytes = 0
+        """Of containers, by `_ENTRY_BYTES`; files that were read again count again."""
 
     def load_host(self) -> None:
         """Read the host's files if they changed since the last time; cheap when not."""
@@ -135,17 +146,31 @@ class Users:
             # Not an answer: the next thread of the container is asked again.
             return
         self._window_reads += 1
-        if len(self._tried) >= _MAX_ENTRIES:
-            self._tried.clear()
+        if len(self._tried) >= _MAX_TRIED:
             self._forget_containers()
-        self._tried.add(key)
         if is_group:
-            for group in read_groups(f"{etc}/group"):
+            groups = read_groups(f"{etc}/group")
+            groups = groups[:_MAX_A_FILE] + [g for g in groups[_MAX_A_FILE:] if g.gid == number]
+            self._make_room(sum(_ENTRY_BYTES + len(group.name) for group in groups))
+            for group in groups:
                 self.host.groups[container, group.gid] = group
         else:
-            for user in read_passwd(f"{etc}/passwd"):
+            users = read_passwd(f"{etc}/passwd")
+            users = users[:_MAX_A_FILE] + [u for u in users[_MAX_A_FILE:] if u.uid == number]
+            self._make_room(
+                sum(_ENTRY_BYTES + len(u.name) + len(u.home) + len(u.shell) for u in users)
+            )
+            for user in users:
                 self.host.users[container, user.uid] = user
+        self._tried.add(key)
         self.counters.users_read += 1
+
+    def _make_room(self, size_bytes: int) -> None:
+        """A container writes its files itself, as many and as long ones as it likes."""
+        self._kept_bytes += size_bytes
+        if self._kept_bytes > _MAX_BYTES:
+            self._forget_containers()
+            self._kept_bytes = size_bytes
 
     def _find_etc(self, thread: Thread, *, has_settled: bool) -> str:
         """The container's /etc through a thread that still runs in it; empty when there is none."""
@@ -166,6 +191,8 @@ class Users:
         return ""
 
     def _forget_containers(self) -> None:
+        self._tried.clear()
+        self._kept_bytes = 0
         for key in [key for key in self.host.users if key[0]]:
             del self.host.users[key]
         for gkey in [key for key in self.host.groups if key[0]]:
