@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -244,13 +244,15 @@ class _Engines:
         self._log = log
         self._config = config
         self._sources = sources
-        self._current: LoadedRules | None = None
+        # Not the engine's report: what is odd in the files is said once, and takes memory.
+        self._current: Mapping[str, int] = {}
         self._before: dict[LabelValues, float] = {}
 
     def take(self, loaded: LoadedRules) -> None:
         """A ruleset was loaded; it is about to run."""
-        self._before = dict(self.errors())
-        self._current = loaded
+        names = {rule.name for rule in loaded.active.ruleset.rules}
+        self._before = {rule: count for rule, count in self.errors().items() if rule[0] in names}
+        self._current = loaded.engine.rule_errors
         for event, rules in unreportable(loaded.active.ruleset).items():
             self._log.warning("the probe does not report this event", type=event, rules=rules)
         for sentence in unmatched(loaded.active.ruleset.rules, self._sources):
@@ -264,11 +266,10 @@ class _Engines:
             )
 
     def errors(self) -> Reading:
-        """(rule) -> checks that raised, since the start of the process."""
+        """(rule) -> checks that raised, of the rules that run, since the start of the process."""
         counts = dict(self._before)
-        if self._current is not None:
-            for rule, count in list(self._current.engine.rule_errors.items()):
-                counts[(rule,)] = counts.get((rule,), 0) + count
+        for rule, count in list(self._current.items()):
+            counts[(rule,)] = counts.get((rule,), 0) + count
         return counts
 
 
