@@ -25,6 +25,7 @@ class HookFilters:
 
     def __init__(self, probe: Probe, say_unfiltered: Callable[[str, Exception], None]) -> None:
         self.filters: Mapping[Hook, CallFilter] = {}
+        """Those that are ready, and not in place yet."""
         self._probe = probe
         self._say_unfiltered = say_unfiltered
         self._programs: dict[Hook, int] = {}
@@ -77,6 +78,7 @@ class HookFilters:
             self._probe.filters.clear_hook(hook)
 
     def drop_ready(self) -> None:
-        """Let go of the descriptors; the kernel's map holds what it uses."""
+        """Let go of what is ready; the kernel's maps hold what they use."""
+        self.filters = {}
         while self._programs:
             os.close(self._programs.popitem()[1])

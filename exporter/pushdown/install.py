@@ -44,7 +44,7 @@ class Pushdown:
     """The filters of one open probe. May be used from several threads.
 
     calls_for: system calls whose events a ruleset can match. say: takes a sentence and facts for
-    the log. filters: those of the ruleset looked at last, for metrics and tests.
+    the log.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class Pushdown:
         say: Say,
         proc: Path = Path("/proc"),
     ) -> None:
-        self.filters: Mapping[str, CallFilter] = {}
+        self._filters: Mapping[str, CallFilter] = {}
+        """Those that are not in place yet: what they were made of is memory that nobody needs."""
         self._probe = probe
         self._calls_for = calls_for
         self._say = say
@@ -80,6 +81,8 @@ class Pushdown:
         """Put the filters in place that `begin` left out, if nothing has replaced them since."""
         with self._lock:
             late, self._late = self._late, ()
+            if not late:
+                return
             programs = self._load(late)
             try:
                 if self._probe.is_attached:
@@ -87,6 +90,7 @@ class Pushdown:
                         self._probe.filters.set_call(name, program)
             finally:
                 self._close(programs)
+                self._filters = {}
 
     def watch(self, rulesets: Sequence[Ruleset]) -> None:
         """Report what these rulesets need and nothing else. Nothing once the probe is closed.
@@ -115,19 +119,19 @@ class Pushdown:
         """Load the filters of a ruleset, but for those of the calls in `late`."""
         self._drop_ready()
         calls = self._calls_for(ruleset) & native_numbers(architecture()).keys()
-        self.filters = analyse(ruleset, sorted(calls))
+        self._filters = analyse(ruleset, sorted(calls))
         needed = [
             name
-            for name, one in self.filters.items()
+            for name, one in self._filters.items()
             if not one.is_pass_through and not one.is_unused
         ]
         # What many rules look at is long in the making and must not come last.
-        needed.sort(key=lambda name: len(self.filters[name].shares), reverse=True)
+        needed.sort(key=lambda name: len(self._filters[name].shares), reverse=True)
         self._hooks.prepare(ruleset, self._target().host_mntns)
         self._late = tuple(name for name in needed if name in late)
         first = [name for name in needed if name not in late]
         self._ready = ruleset, self._load(first, is_urgent=is_urgent)
-        for forced in forced_through(self.filters, self._hooks.filters):
+        for forced in forced_through(self._filters, self._hooks.filters):
             self._say(
                 "a rule wants every event of a type",
                 rule=forced.rule,
@@ -152,7 +156,7 @@ class Pushdown:
                 self._has_resolver = True
             for name in names:
                 try:
-                    code = emit_filter(self.filters[name], target)
+                    code = emit_filter(self._filters[name], target)
                 except FilterTooLargeError as error:
                     self._say_unfiltered(name, error)
                 else:
@@ -203,9 +207,10 @@ class Pushdown:
         for name in self._probe.filters.calls - programs.keys():
             self._probe.filters.clear_call(name)
         self._hooks.switch()
-        wanted = frozenset(name for name, one in self.filters.items() if not one.is_unused)
+        wanted = frozenset(name for name, one in self._filters.items() if not one.is_unused)
         self._probe.report(wanted, STATE_CALLS)
         self._drop_ready()
+        self._filters = {name: self._filters[name] for name in self._late}
 
     def _drop_ready(self) -> None:
         if self._ready is not None:

@@ -1,5 +1,7 @@
 """Filters at the start: those of busy calls come first, and nothing is lost in between."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.pushdown.install import Pushdown
@@ -53,6 +55,15 @@ def test_rare_calls_are_filtered_last(tmp_path):
         pushdown.begin(rules)
         pushdown.watch([rules])
         pushdown.finish()
+        assert rig.source.probe.filters.calls == {"openat", "unlink"}
+        assert paths() == ([wanted], [wanted])
+        # A reload whose first half came before `finish`, and its second behind it.
+        pushdown.begin(rules)
+        newer = replace(rules)
+        pushdown.watch([rules, newer])
+        pushdown.finish()
+        assert paths() == ([other, wanted], [other, wanted])
+        pushdown.watch([newer])
         assert rig.source.probe.filters.calls == {"openat", "unlink"}
         assert paths() == ([wanted], [wanted])
     finally:
