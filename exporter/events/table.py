@@ -4,11 +4,14 @@ Facts live in events.json and syscalls.json beside this file (schema 4.5.1 of th
 schema). Source: spec/events.yaml, spec/syscalls.yaml.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 
 class Param(Struct, frozen=True):
@@ -90,9 +93,26 @@ class SyscallTable(Struct, frozen=True):
 @cache
 def load_event_table() -> EventTable:
     """The event table (read once per process)."""
-    return msgspec.json.decode(
+    table = msgspec.json.decode(
         files(__package__).joinpath("events.json").read_bytes(), type=EventTable
     )
+    _share_equal_parts(table.events)
+    return table
+
+
+def _share_equal_parts(events: Iterable[EventType]) -> None:
+    """Let equal parts of events be one: a few words and parameters make up most of the table."""
+    seen: dict[object, Any] = {}
+    for event in events:
+        params = tuple([seen.setdefault(param, param) for param in event.params])
+        for name, value in (
+            ("name", event.name),
+            ("categories", event.categories),
+            ("flags", event.flags),
+            ("sc", event.sc),
+            ("params", params),
+        ):
+            force_setattr(event, name, seen.setdefault(value, value))
 
 
 @cache
