@@ -7,6 +7,7 @@ Source: rule-language.md sections 4, 18.4 and 19.
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from exporter.events.event import Event
@@ -99,15 +100,21 @@ def text_reader(operand: Operand, *, is_base64: bool = False) -> Renderer:
 def text_form(operand: Operand, *, is_base64: bool = False) -> Callable[[Any], bytes]:
     """How a present value of an operand prints; not for raw arguments, whose event decides."""
     form = operand.use.field.print_as if isinstance(operand, Read) else PrintFormat.NA
-    kind = operand.type
+    return _text_form(operand.type, form, is_list=operand.is_list, is_base64=is_base64)
 
+
+# The outputs of a ruleset show fields a thousand times, in a few ways.
+@cache
+def _text_form(
+    kind: T, form: PrintFormat, *, is_list: bool, is_base64: bool
+) -> Callable[[Any], bytes]:
     def one(value: Any) -> bytes:
         return value_text(value, kind, form, is_base64=is_base64)
 
     def several(values: Any) -> bytes:
         return (b"(" + b",".join([one(value) for value in values]) + b")")[:_MAX_TEXT]
 
-    if operand.is_list:
+    if is_list:
         return several
     return _itself if kind in _TEXTS else one
 
@@ -125,19 +132,25 @@ def json_form(use: FieldUse) -> tuple[Callable[[Any], Any], Reader | None]:
     if name.startswith(_INTEGER_PREFIXES):
         form = PrintFormat.DEC
 
+    convert = _json_form(kind, form, is_list=use.is_list)
+    if name in _NANOSECOND_FIELDS:
+        return convert, _time_ns
+    if name == RAW_ARGUMENT:
+        return convert, _raw_argument_json(use)
+    return convert, None
+
+
+@cache
+def _json_form(kind: T, form: PrintFormat, *, is_list: bool) -> Callable[[Any], Any]:
     def one(value: Any) -> Any:
         return _json_value(value, kind, form)
 
     def several(values: Any) -> Any:
         return [_json_value(value, kind, form) for value in values]
 
-    if name in _NANOSECOND_FIELDS:
-        return one, _time_ns
-    if name == RAW_ARGUMENT:
-        return one, _raw_argument_json(use)
-    if use.is_list:
-        return several, None
-    return (_text_json if kind in _TEXTS else one), None
+    if is_list:
+        return several
+    return _text_json if kind in _TEXTS else one
 
 
 def _text_json(value: bytes) -> str:

@@ -5,7 +5,7 @@ Source: rule-language.md section 6 (classes in a fixed order, longest name wins,
 
 import difflib
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from exporter.events.table import load_event_table, load_syscall_table
 from exporter.rules.fields import (
@@ -47,6 +47,7 @@ CONTAINER_EVENTS = frozenset({"container", "container_removed"})
 _NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
 _INDEX = re.compile(r"[+-]?[0-9]+")
 _MAX_INDEX = 0xFFFFFFFFFFFFFFFF
+_MAX_FOUND = 4096
 
 
 class UnknownArgumentError(Exception):
@@ -58,7 +59,7 @@ def classes_of(source: str) -> tuple[FieldClass, ...]:
     return tuple(cls for cls in CLASSES if not cls.sources or source in cls.sources)
 
 
-@cache
+@lru_cache(maxsize=64)
 def fields_of(source: str) -> dict[str, Field]:
     """Every field of this event source by name."""
     found: dict[str, Field] = {}
@@ -95,7 +96,8 @@ def find_field(name: str, arg: str | None, source: str) -> FieldUse | None:
     return _find(name, arg, source)
 
 
-@cache
+# Bounded, for the texts are those of rules, which reloads may change for ever.
+@lru_cache(maxsize=_MAX_FOUND)
 def _find(name: str, arg: str | None, source: str) -> FieldUse | None:
     fields = fields_of(source)
     field = fields.get(name)
