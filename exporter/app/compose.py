@@ -180,8 +180,8 @@ def _settle(source: ProbeSource | None, log: Logger) -> None:
     """Lanner is ready: what is left to do, and to tell of this kernel."""
     settle_interpreter()
     if source is not None and source.probe.plain_reason:
-        log.warning(
-            "every system call costs more: the kernel takes the plain kind of programs only",
+        log.info(
+            "the kernel takes plain programs only, which cost every call a little more",
             reason=source.probe.plain_reason,
         )
 

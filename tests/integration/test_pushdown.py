@@ -284,7 +284,9 @@ def test_both_kinds_of_programs_decide_alike(refused, monkeypatch, tmp_path):
     rig = Rig()
     try:
         assert rig.source.probe.is_typed is is_typed
-        assert refused in rig.source.probe.plain_reason
+        reason = rig.source.probe.plain_reason
+        assert refused in reason
+        assert ("last insn" in reason) is not is_typed  # the verifier's own words
         calls = frozenset(PROBE_CONDITIONS)
         Pushdown(rig.source.probe, lambda _: calls, lambda text, **_: said.append(text)).watch(
             [rules]

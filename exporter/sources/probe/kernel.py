@@ -42,6 +42,12 @@ class RefusedError(ProbeError):
         super().__init__(message, code=code, hint=hint)
         self.log = log
 
+    @property
+    def finding(self) -> str:
+        """The verifier's own sentence: the last line in front of its statistics."""
+        lines = [line for line in self.log.splitlines() if not line.startswith("processed ")]
+        return lines[-1] if lines else ""
+
 
 @cache
 def _libc() -> ctypes.CDLL:

@@ -102,7 +102,7 @@ class Programs:
                 own = name if name in _EXIT_PROGRAMS else f"exit_{name}"
                 self._fds[own] = kernel.load_program(name, placed, typed_for)
         except kernel.RefusedError as error:
-            self.plain_reason = str(error)
+            self.plain_reason = f"{error.message} ({error.finding})"
             self.close()
             maps.empty_programs(_EXIT_ARRAYS)
         else:
