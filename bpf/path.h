@@ -63,6 +63,8 @@ static __always_inline u32 append_path(struct scratch *s, u64 dentry, u64 vfsmou
 			s->path_pos = at;
 			BOUND(at, 0xfff);
 			s->path[at] = '/';
+			/* The verifier of 6.12 forgets the bound when `len + 1` is compared. */
+			BOUND(len, 0xff);
 			read_kernel(s->path + at + 1, len, head.name);
 			dentry = head.parent;
 		}
