@@ -125,6 +125,7 @@ def _find_socket(facts: Facts, unknown: Label) -> None:
     code.alu(Alu.ADD, R9, R2)
     facts.take(R9, "WORDS")
     facts.member(Size.U64, R9, R9, 0)
+    code.jump(unknown, Jump.EQ, R9, 0)
     facts.take(R9, "FILE")
     facts.member(Size.U64, R1, R9, at("FILE_INODE"))
     facts.member(Size.U16, R1, R1, at("INODE_MODE"))
