@@ -14,9 +14,10 @@ from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.atoms import Atom, Below, InNetworks, InSet, Match, TextIs
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts, Target
-from exporter.pushdown.emit_path import find_last_slash, read_path
+from exporter.pushdown.emit_path import find_last_slash
 from exporter.pushdown.emit_quick import Quick
 from exporter.pushdown.emit_rare import RareTask
+from exporter.pushdown.emit_read import read_path
 from exporter.pushdown.emit_relative import RelativePaths
 from exporter.pushdown.emit_socket import clear_socket, compare_wide, note_port, read_socket
 from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
@@ -210,12 +211,12 @@ class _Emitter:
             if text.group not in self.groups:
                 continue
             passed = Label()
-            self.facts.load_argument(R3, argument)
             if text is Text.PATH and _IS_RELATIVE in asked:
                 code.store_constant(Size.U64, R7, IS_RELATIVE, 0)
             read_path(
-                code,
+                self.facts,
                 text,
+                argument,
                 self.unknown,
                 relative=relative.relative.get(text),
                 absolute=relative.absolute.get(text, Label()),

@@ -41,7 +41,7 @@ from exporter.pushdown.memory import (
     Slot,
 )
 from exporter.pushdown.paths import MAX_DOTS, PATH_BYTES
-from exporter.sources.probe.syscalls import MAX_NUMBER
+from exporter.sources.probe.syscalls import MAX_NUMBER, native_numbers
 
 _RECORD = MAX_NUMBER
 _WORD = 8
@@ -51,6 +51,8 @@ _TEXT = TEXT_AT[Text.PATH]
 _DOT, _DOT_DOT, _DOT_SLASH, _DOT_DOT_SLASH = (
     int.from_bytes(text, "little") for text in (b".", b"..", b"./", b"../")
 )
+_BUSY = "openat"
+"""The call that relative paths are mostly given to."""
 _NUMBER_OFFSET = {"x86_64": 120, "aarch64": 280}
 """Of the call's number in the registers saved at entry (bpf/syscall.h)."""
 
@@ -115,7 +117,16 @@ class _Resolver:
             self.facts.read(Size.U32, R3, R3, offset)
         code.move(R1, R6)
         code.pseudo_map(R2, MAP_FILTERS)
+        other, gone = Label(), Label()
+        # Of a number that is known the kernel makes a plain jump.
+        busy = native_numbers(self.target.machine)[_BUSY]
+        code.jump(other, Jump.NE, R3, busy)
+        code.constant(R3, busy)
         code.call(Helper.TAIL_CALL)
+        code.jump(gone)
+        code.place(other)
+        code.call(Helper.TAIL_CALL)
+        code.place(gone)
         code.store_constant(Size.U64, R7, RESUME, START)
         code.move(R1, R6)
         code.pseudo_map(R2, MAP_FILTERS)

@@ -1,11 +1,11 @@
-"""Paths in BPF: reading one and telling whether it is plain.
+"""Paths in BPF: telling whether one is plain, and where its last slash is.
 
 R7 points to the CPU's memory; everything here may change R0 to R5. Bytes are looked at eight at a
 time: adding to the low seven bits of each byte carries into its highest bit when they reach a
 bound, and never into the next byte.
 """
 
-from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
+from exporter.pushdown.assembler import Alu, Assembler, Jump, Label, Reg, Size
 from exporter.pushdown.facts import Text
 from exporter.pushdown.memory import LAST_AT, LENGTH_AT, TEXT_AT
 from exporter.pushdown.paths import PATH_BYTES
@@ -19,6 +19,7 @@ _NOT_LOWEST = 0xFEFEFEFEFEFEFEFE
 _LOWEST = 0x0101010101010101
 _HIGHEST = 0x8080808080808080
 _SLASH_DOT = int.from_bytes(b"/.", "little")
+_BLANKS = 0x2020202020202020
 _TO_BLANK = 0x6060606060606060
 """What carries from a blank on."""
 _PLACES = 0x0001020304050607
@@ -27,92 +28,67 @@ _PLACES = 0x0001020304050607
 NEVER_IN_PASSED = (b"..", b"./", b"//")
 """What a path does not hold that one look was enough for."""
 
-R0, R1, R2, R3, R4, R5, R7 = Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7
+R0, R1, R2, R3, R4, R5, R7, R9 = (
+    Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7, Reg.R9,
+)  # fmt: skip
 
 
-def read_path(
-    code: Assembler,
-    text: Text,
-    unknown: Label,
-    *,
-    relative: Label | None,
-    absolute: Label,
-    passed: Label,
-) -> None:
-    """Read the path at the user address in R3, and go to `unknown` unless it is plain.
-
-    relative: where to go, with its length in R0, when it does not begin with a slash; None where
-    that does not matter. absolute: placed where the reader goes on with a text that is in memory
-    with its length and 16 zeros behind it. passed: where to go when one look was enough; on
-    behind where it took a closer one.
-    """
-    at = TEXT_AT[text]
-    code.move(R1, R7)
-    code.alu(Alu.ADD, R1, at)
-    code.constant(R2, PATH_BYTES)
-    code.call(Helper.PROBE_READ_USER_STR)
-    # The result counts the NUL: 1 is an empty path, all of it one that was cut.
-    code.jump(unknown, Jump.SLE, R0, 1)
-    code.jump(unknown, Jump.SGE, R0, PATH_BYTES)
-    code.alu(Alu.SUB, R0, 1)
-    code.store(Size.U64, R7, LENGTH_AT[text], R0)
-    if relative is not None:
-        code.load(Size.U8, R1, R7, at)
-        code.jump(relative, Jump.NE, R1, ord("/"))
-    code.move(R1, R7)
-    code.alu(Alu.ADD, R1, R0)
-    code.store_constant(Size.U64, R1, at, 0)
-    code.store_constant(Size.U64, R1, at + _WORD, 0)
-    code.place(absolute)
-    _scan(code, text, passed, unknown)
-
-
-def _scan(code: Assembler, text: Text, passed: Label, unknown: Label) -> None:
+def scan(code: Assembler, text: Text, passed: Label, unknown: Label) -> None:
     """Look for `//`, `/./`, `/..`, a slash or `/.` at the end, and control characters.
 
-    One look is enough for what holds none of NEVER_IN_PASSED and does not end with `/.`. The last
-    word is the last eight bytes, so that it never holds the end.
+    Goes to `passed` with the text's last eight bytes in R9 when one look was enough: it is for what
+    has them, holds none of NEVER_IN_PASSED and does not end with `/.`.
     """
     at = TEXT_AT[text]
-    loop, last, careful = Label(), Label(), Label()
-    code.load(Size.U64, R0, R7, LENGTH_AT[text])
-    code.alu(Alu.AND, R0, _MASK)
-    code.move(R3, R7)
-    code.alu(Alu.ADD, R3, R0)
-    code.load(Size.U8, R1, R3, at - 1)
-    code.jump(unknown, Jump.EQ, R1, ord("/"))
-    code.load(Size.U16, R1, R3, at - 2)
+    loop, careful = Label(), Label()
+    code.load(Size.U64, R9, R7, LENGTH_AT[text])
+    code.alu(Alu.AND, R9, _MASK)
+    code.jump(careful, Jump.LT, R9, _WORD)
+    code.alu(Alu.ADD, R9, R7)
+    code.load(Size.U64, R9, R9, at - _WORD)
+    code.move(R1, R9)
+    code.alu(Alu.RSH, R1, 48)
     code.jump(careful, Jump.EQ, R1, _SLASH_DOT)
+    code.alu(Alu.RSH, R1, 8)
+    code.jump(unknown, Jump.EQ, R1, ord("/"))
+    code.move(R1, R9)
+    # No load: one that spans what was stored just now has to wait for it.
+    code.move(R2, R9)
+    code.alu(Alu.RSH, R2, 8)
+    _pass_word(code, careful)
     code.constant(R5, 0)
     code.place(loop)
     code.load(Size.U64, R4, R7, LENGTH_AT[text])
     code.alu(Alu.SUB, R4, _WORD)
-    code.jump(last, Jump.SGE, R5, R4)
+    code.jump(passed, Jump.SGE, R5, R4)
     code.move(R3, R7)
     code.alu(Alu.ADD, R3, R5)
-    _pass_word(code, at, careful)
+    code.load(Size.U64, R1, R3, at)
+    code.load(Size.U64, R2, R3, at + 1)
+    _pass_word(code, careful)
     code.alu(Alu.ADD, R5, _WORD)
     code.jump(loop, Jump.LT, R5, PATH_BYTES - _WORD)
-    code.place(last)
-    code.load(Size.U64, R3, R7, LENGTH_AT[text])
-    code.alu(Alu.SUB, R3, _WORD)
-    code.jump(careful, Jump.SLT, R3, 0)
-    code.alu(Alu.AND, R3, _MASK)
-    code.alu(Alu.ADD, R3, R7)
-    _pass_word(code, at, careful)
     code.jump(passed)
     code.place(careful)
     _look_closely(code, text, unknown)
 
 
-def _pass_word(code: Assembler, at: int, careful: Label) -> None:
-    """Go to `careful` when the word at R3 holds a control character, or one of NEVER_IN_PASSED.
+def _pass_word(code: Assembler, careful: Label) -> None:
+    """Go to `careful` when the word in R1 holds a control character, or one of NEVER_IN_PASSED.
 
-    That some byte is zero is told exactly by the borrow of a subtraction, only not which.
+    R2: the word one byte further on. Uses R0, R3 and R4. That some byte is below a bound is told
+    exactly by the borrow of a subtraction, only not which; a carry may take more for DEL.
     """
-    code.load(Size.U64, R1, R3, at)
-    code.load(Size.U64, R2, R3, at + 1)
-    _find_controls(code)
+    code.move(R0, R1)
+    code.constant(R4, _BLANKS)
+    code.alu(Alu.SUB, R0, R4)
+    code.move(R3, R1)
+    code.constant(R4, _LOWEST)
+    code.alu(Alu.ADD, R3, R4)
+    code.alu(Alu.OR, R0, R3)
+    code.move(R3, R1)
+    code.alu(Alu.XOR, R3, -1)
+    code.alu(Alu.AND, R0, R3)
     # Zero where both bytes are dots or slashes, which differ in the lowest bit, but for "/.".
     code.constant(R4, _DOTS)
     code.alu(Alu.XOR, R1, R4)
@@ -130,8 +106,7 @@ def _pass_word(code: Assembler, at: int, careful: Label) -> None:
     code.alu(Alu.AND, R1, R2)
     code.alu(Alu.OR, R0, R1)
     code.constant(R4, _HIGHEST)
-    code.alu(Alu.AND, R0, R4)
-    code.jump(careful, Jump.NE, R0, 0)
+    code.jump(careful, Jump.SET, R0, R4)
 
 
 def _find_controls(code: Assembler) -> None:
@@ -172,13 +147,16 @@ def _xor(code: Assembler, word: Reg, spare: Reg, value: int) -> None:
 
 
 def _look_closely(code: Assembler, text: Text, unknown: Label) -> None:
-    """Tell exactly whether the path is plain. Behind its end there are zeros."""
+    """Tell exactly whether the path in memory is plain. Behind its end there are zeros."""
     at = TEXT_AT[text]
     single, loop, done = Label(), Label(), Label()
     code.load(Size.U64, R3, R7, LENGTH_AT[text])
     code.alu(Alu.AND, R3, _MASK)
-    code.jump(single, Jump.LT, R3, 2)
+    code.move(R2, R3)
     code.alu(Alu.ADD, R3, R7)
+    code.load(Size.U8, R1, R3, at - 1)
+    code.jump(unknown, Jump.EQ, R1, ord("/"))
+    code.jump(single, Jump.LT, R2, 2)
     code.load(Size.U16, R1, R3, at - 2)
     code.jump(unknown, Jump.EQ, R1, _SLASH_DOT)
     code.place(single)

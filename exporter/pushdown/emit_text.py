@@ -19,7 +19,9 @@ _BYTES = 0x0101010101010101
 _HIGHEST = 0x8080808080808080
 _COMM_BYTES = 16
 
-R0, R1, R2, R3, R4, R5, R7 = Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7
+R0, R1, R2, R3, R4, R5, R7, R9 = (
+    Reg.R0, Reg.R1, Reg.R2, Reg.R3, Reg.R4, Reg.R5, Reg.R7, Reg.R9,
+)  # fmt: skip
 
 
 def compare_text(code: Assembler, atom: TextIs, hit: Label, miss: Label) -> None:
@@ -143,7 +145,7 @@ def _search_bytes(code: Assembler, text: Text, value: bytes, hit: Label, miss: L
 def end_may_be_in(
     code: Assembler, text: Text, values: Iterable[bytes], hit: Label, miss: Label
 ) -> None:
-    """Go to `miss` unless the text may end with one of the values; it has at least eight bytes.
+    """Go to `miss` unless the text may end with one of the values; its last eight bytes are in R9.
 
     What lies before a text that is shorter than the value it is compared with may be anything.
     """
@@ -154,9 +156,7 @@ def end_may_be_in(
     code.load(Size.U64, R3, R7, LENGTH_AT[text])
     code.alu(Alu.AND, R3, _MASK)
     code.alu(Alu.ADD, R3, R7)
-    choose_by(
-        code, dict.fromkeys(backward, hit), (R3, TEXT_AT[text] - WORD), miss, is_backward=True
-    )
+    choose_by(code, dict.fromkeys(backward, hit), (R3, TEXT_AT[text] - WORD), miss, last=R9)
 
 
 def find_in(
@@ -179,13 +179,13 @@ def choose_by(
     at: tuple[Reg, int],
     miss: Label,
     *,
-    is_backward: bool = False,
+    last: Reg | None = None,
 ) -> None:
     """Go to the label of the value that the bytes at register + offset start with, else to `miss`.
 
     No value begins with another one. Changes R1 and R4. Those that share their first eight bytes
-    are told apart behind them. Backward: the word there is the last of the values, which are given
-    from their end, and further ones lie before it.
+    are told apart behind them. last: a register with the word there, which is the last of the
+    values; these are given from their end, and further words lie before it.
     """
     if b"" in targets:
         code.jump(targets[b""])
@@ -201,14 +201,19 @@ def choose_by(
         if b"" not in tails:
             further.append((label, tails))
         ranges.append((*word_range(head), label))
-    code.load(Size.U64, R1, base, offset)
-    if not is_backward:
+    if last is None:
+        code.load(Size.U64, R1, base, offset)
         code.to_big_endian(R1, 64)
+    else:
+        code.move(R1, last)
     _find_range(code, ranges, miss)
-    following = offset - WORD if is_backward else offset + WORD
     for label, tails in further:
         code.place(label)
-        choose_by(code, tails, (base, following), miss, is_backward=is_backward)
+        if last is None:
+            choose_by(code, tails, (base, offset + WORD), miss)
+        else:
+            code.load(Size.U64, R1, base, offset - WORD)
+            choose_by(code, tails, (base, offset - WORD), miss, last=R1)
 
 
 def word_range(head: bytes) -> tuple[int, int]:

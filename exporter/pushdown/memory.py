@@ -74,6 +74,10 @@ TEXT_AT = {Text.COMM: _COMM, Text.PATH: _PATH, Text.PATH2: _PATH + TEXT2}
 """Where the texts are."""
 
 
+HEAD_BYTES = 240
+"""Of a path on the stack."""
+
+
 class Slot(IntEnum):
     """Offsets from the frame pointer."""
 
@@ -87,6 +91,8 @@ class Slot(IntEnum):
     DESCRIPTOR = -80
     POINTER = -88
     REGISTERS = -368
+    # A path, where the registers need no copy.
+    HEAD = -368
     # The resolver keeps no registers.
     TURN = -96
     PARENT = -104

@@ -44,7 +44,7 @@ OFFSETS = {
     "OFF_TTY_DRIVER_MINOR_START": 12,
 }  # fmt: skip
 NUMBER = 2
-"""Of the call whose filter runs."""
+"""Of the call whose filter runs, unless a test says another one."""
 HOST_MNTNS = 0xEFFFFFF8
 _ARGUMENTS = (112, 104, 96, 56, 72, 64)
 _NUMBER = 120
@@ -67,6 +67,8 @@ class Machine:
     """Further maps by number: key -> address of the value, or 0."""
     calls: list[Helper] = field(default_factory=list)
     """Helpers that were called."""
+    number: int = NUMBER
+    """Of the system call, under which its filter is found."""
 
     def region(self, size: int, data: bytes = b"") -> int:
         """Address of new kernel memory."""
@@ -123,7 +125,7 @@ class Machine:
                 address = _USER + 0x10000 * index
                 self.regions[address] = bytearray(struct.pack("<QQQ", *seen.how))
             struct.pack_into("<Q", registers, _ARGUMENTS[index], address)
-        struct.pack_into("<Q", registers, _NUMBER, NUMBER)
+        struct.pack_into("<Q", registers, _NUMBER, self.number)
         self.regions[_REGS] = registers
         task = bytearray(0x100)
         comm = seen.comm[:15] + b"\0"

@@ -15,13 +15,13 @@ from exporter.pushdown.emit_relative import RESOLVER
 from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
 from exporter.pushdown.facts import Text
 from exporter.pushdown.ir import FALSE, TRUE, Literal
-from exporter.pushdown.memory import FILTERED
+from exporter.pushdown.memory import FILTERED, HEAD_BYTES
 from exporter.pushdown.observation import Socket
 from exporter.pushdown.paths import is_plain
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.maps import FILTER_MEMORY_BYTES
-from exporter.sources.probe.syscalls import CALLS
-from tests.pushdown.bpf_machine import HOST_MNTNS, NUMBER, OFFSETS, Machine
+from exporter.sources.probe.syscalls import CALLS, native_numbers
+from tests.pushdown.bpf_machine import HOST_MNTNS, OFFSETS, Machine
 from tests.pushdown.kernel_conditions import conditions
 from tests.pushdown.live_calls import CALL_NAMES, PATHS, LiveCall, live_calls
 from tests.pushdown.predicates import NAMES, predicates, texts
@@ -37,10 +37,15 @@ TARGETS = [
     )
 ]
 
+LENGTHS = (
+    *range(2, 40), 63, 64, 65, 127, 128, 129, *range(HEAD_BYTES - 3, HEAD_BYTES + 3),
+    508, 509, 510, 511, 512, 4000,
+)  # fmt: skip
+
 
 def decide(one, target, call, junk=b"\xa5"):
     """What the program says of the call."""
-    machine = Machine()
+    machine = Machine(number=native_numbers(target.machine)[call.name])
     paths = dict(zip(call.layout.paths, call.paths, strict=False))
     directories = {-1: call.cwd}
     for base in call.layout.bases:
@@ -49,8 +54,9 @@ def decide(one, target, call, junk=b"\xa5"):
     directories.pop(0xFFFFFF9C, None)
     socket = None if call.layout.socket is None else call.socket
     machine.lay_out(call.observe(), paths, directories, socket)
-    machine.programs = {NUMBER: emit_filter(one, target), RESOLVER: emit_resolver(target)}
-    return machine, machine.run(machine.programs[NUMBER], junk * FILTER_MEMORY_BYTES)
+    code = emit_filter(one, target)
+    machine.programs = {machine.number: code, RESOLVER: emit_resolver(target)}
+    return machine, machine.run(code, junk * FILTER_MEMORY_BYTES)
 
 
 def filter_for(atom, name="open"):
@@ -129,14 +135,15 @@ class TestEquivalence:
             is_kept = decide(one, target, call, junk)[1]
             assert is_kept == one.keeps(call.observe()), (str(predicate), call)
 
-    @pytest.mark.parametrize("length", [*range(2, 40), 255, 256, 508, 509, 510, 511, 512, 4000])
-    def test_paths_of_any_length(self, length):
+    @pytest.mark.parametrize("target", TARGETS)
+    @pytest.mark.parametrize("length", LENGTHS)
+    def test_paths_of_any_length(self, length, target):
         """The end is seen wherever it lies; what does not fit is kept."""
         path = b"/" + b"x" * (length - 2) + b"y"
         call = LiveCall("open", 3, paths=[path])
         for match, value in ((Match.SUFFIX, b"y"), (Match.CONTAINS, b"xy"), (Match.PREFIX, b"/z")):
             one = filter_for(TextIs(Text.PATH, match, frozenset({value})))
-            assert decide(one, TARGETS[0], call)[1] == one.keeps(call.observe()), (length, match)
+            assert decide(one, target, call)[1] == one.keeps(call.observe()), (length, match)
 
     @pytest.mark.parametrize("path", PATHS)
     def test_knows_a_plain_path(self, path):
