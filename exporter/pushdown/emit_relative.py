@@ -1,8 +1,8 @@
 """Relative paths in filters: asking the resolver to make one absolute, and going on behind that.
 
 The filter has read the path and finds no slash in front. It leaves a question in the CPU's memory
-and jumps to the resolver (emit_base.py), which puts the absolute path in place of the relative one
-and jumps back to the beginning of the filter. Nothing of the filter's registers and stack is left
+and jumps to the resolver (emit_resolver.py), which puts the absolute path in place of the relative
+one and jumps back to the beginning of the filter. Nothing of its registers and stack is left
 then; what it reads anew is what it had read before.
 """
 

@@ -14,8 +14,8 @@ from exporter.errors import ProbeError
 from exporter.events.host import INITIAL_MNTNS
 from exporter.pushdown.analysis import CallFilter, analyse
 from exporter.pushdown.emit import FilterTooLargeError, emit_filter
-from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_facts import Target
+from exporter.pushdown.emit_resolver import emit_resolver
 from exporter.pushdown.explain import forced_through
 from exporter.pushdown.hook_filters import HookFilters
 from exporter.rules.ruleset import Ruleset

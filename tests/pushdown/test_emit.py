@@ -9,9 +9,9 @@ from exporter.pushdown.analysis import CallFilter, analyse
 from exporter.pushdown.assembler import Helper
 from exporter.pushdown.atoms import Match, TextIs
 from exporter.pushdown.emit import RECORD, RECORD_STATE, emit_filter
-from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_facts import Target
 from exporter.pushdown.emit_relative import RESOLVER
+from exporter.pushdown.emit_resolver import emit_resolver
 from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
 from exporter.pushdown.facts import Text
 from exporter.pushdown.ir import FALSE, TRUE, Literal

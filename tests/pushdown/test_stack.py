@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from exporter.pushdown.analysis import analyse
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.emit import emit_filter
-from exporter.pushdown.emit_base import emit_resolver
+from exporter.pushdown.emit_resolver import emit_resolver
 from tests.pushdown.kernel_conditions import conditions
 from tests.pushdown.live_calls import CALL_NAMES
 from tests.pushdown.test_analysis import ruleset_of

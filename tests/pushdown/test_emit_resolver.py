@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from exporter.events.paths import concatenate, with_slash
 from exporter.events.table import event_type
 from exporter.pushdown.atoms import Match, TextIs
-from exporter.pushdown.emit_base import emit_resolver
 from exporter.pushdown.emit_relative import AT_FDCWD
+from exporter.pushdown.emit_resolver import emit_resolver
 from exporter.pushdown.facts import Text
 from exporter.pushdown.layout import HERE, call_layout
 from exporter.pushdown.memory import LENGTH_AT, MAX_LEVELS, TEXT_AT
