@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
-from exporter.pushdown.atoms import Atom, Below, InNetworks, InSet, Match, TextIs
+from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs
+from exporter.pushdown.emit_branch import Branches
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts, Target
 from exporter.pushdown.emit_path import find_last_slash
 from exporter.pushdown.emit_quick import Quick
@@ -23,7 +24,7 @@ from exporter.pushdown.emit_socket import clear_socket, compare_wide, note_port,
 from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
 from exporter.pushdown.emit_text import compare_text
 from exporter.pushdown.facts import HEAVY, WIDE, Fact, Group, Kind, Text
-from exporter.pushdown.ir import FALSE, All, Any, Constant, Literal, Predicate, groups_of
+from exporter.pushdown.ir import FALSE, Literal, Predicate, groups_of
 from exporter.pushdown.memory import (
     FILTERED,
     IS_RELATIVE,
@@ -80,6 +81,7 @@ class _Emitter:
         self.closely, self.unknown = Label(), Label()
         self.groups = groups_of(one.predicate)
         self.relative = RelativePaths(self.facts, self._bases())
+        self._branch = Branches(self.code, self._test, _first_in_all, _first_in_any).emit
 
     def emit(self) -> bytes:
         """Everything.
@@ -274,28 +276,9 @@ class _Emitter:
         code.constant(R3, index)
         code.call(Helper.TAIL_CALL)
 
-    def _branch(self, predicate: Predicate, yes: Label, no: Label) -> None:
-        """Go to one of the labels. Parts are evaluated left to right, as far as needed."""
-        match predicate:
-            case Constant(is_true):
-                self.code.jump(yes if is_true else no)
-            case Literal(atom, is_positive):
-                self._test(atom, *((yes, no) if is_positive else (no, yes)))
-            case All(parts):
-                for part in sorted(parts, key=_first_in_all):
-                    following = Label()
-                    self._branch(part, following, no)
-                    self.code.place(following)
-                self.code.jump(yes)
-            case Any(parts):
-                for part in sorted(parts, key=_first_in_any):
-                    following = Label()
-                    self._branch(part, yes, following)
-                    self.code.place(following)
-                self.code.jump(no)
-
-    def _test(self, atom: Atom, hit: Label, miss: Label) -> None:
-        code = self.code
+    def _test(self, literal: Literal, yes: Label, no: Label) -> None:
+        code, atom = self.code, literal.atom
+        hit, miss = (yes, no) if literal.is_positive else (no, yes)
         if isinstance(atom, TextIs):
             if len(atom.values) > MAX_VALUES:
                 raise FilterTooLargeError(f"it compares with {len(atom.values):,} texts")

@@ -16,9 +16,10 @@ from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs
 from exporter.pushdown.emit import MAX_INSTRUCTIONS, MAX_VALUES, FilterTooLargeError
+from exporter.pushdown.emit_branch import Branches
 from exporter.pushdown.emit_text import find_in
 from exporter.pushdown.facts import IMAGE_TEXT_BYTES, Fact, Kind, Text
-from exporter.pushdown.ir import All, Any, Constant, Literal, Predicate
+from exporter.pushdown.ir import Literal, Predicate
 from exporter.pushdown.name_tests import NameTests
 from exporter.pushdown.needles import HOOK_TEXTS, Needles
 from exporter.pushdown.simplify import weakened, weight_of
@@ -107,7 +108,8 @@ class _Emitter:
         self._lookup(MAP_JUDGED)
         code.jump(self.keep, Jump.EQ, R0, 0)
         code.move(R7, R0)
-        self._branch(weakened(self.one.predicate, self._is_undecided), self.keep, self.spare)
+        branches = Branches(code, self._test, weight_of, weight_of)
+        branches.emit(weakened(self.one.predicate, self._is_undecided), self.keep, self.spare)
         if self.spare.is_used:
             code.place(self.spare)
             self._mark()
@@ -152,27 +154,12 @@ class _Emitter:
         code.pseudo_map(R1, number)
         code.call(Helper.MAP_LOOKUP)
 
-    def _branch(self, predicate: Predicate, yes: Label, no: Label) -> None:
-        """Go to one of the labels. Parts are evaluated left to right, as far as needed."""
-        match predicate:
-            case Constant(is_true):
-                self.code.jump(yes if is_true else no)
-            case Literal(TextIs(fact, match_, values), is_positive):
-                self._text(TextIs(fact, match_, values), yes, no, is_positive=is_positive)
-            case Literal(InSet() | Below() | InNetworks() as atom, is_positive):
-                self._number(atom, *((yes, no) if is_positive else (no, yes)))
-            case All(parts):
-                for part in sorted(parts, key=weight_of):
-                    following = Label()
-                    self._branch(part, following, no)
-                    self.code.place(following)
-                self.code.jump(yes)
-            case Any(parts):
-                for part in sorted(parts, key=weight_of):
-                    following = Label()
-                    self._branch(part, yes, following)
-                    self.code.place(following)
-                self.code.jump(no)
+    def _test(self, literal: Literal, yes: Label, no: Label) -> None:
+        atom, is_positive = literal.atom, literal.is_positive
+        if isinstance(atom, TextIs):
+            self._text(atom, yes, no, is_positive=is_positive)
+        else:
+            self._number(atom, *((yes, no) if is_positive else (no, yes)))
 
     def _number(self, atom: InSet | Below | InNetworks, hit: Label, miss: Label) -> None:
         self._load(atom.fact)
