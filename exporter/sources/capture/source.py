@@ -13,30 +13,14 @@ from typing import BinaryIO
 from exporter.errors import CaptureError
 from exporter.events.event import Event
 from exporter.events.host import Host
-from exporter.sources.capture import blocks, records
+from exporter.sources.capture import blocks
 from exporter.sources.capture.counts import CaptureCounts
+from exporter.sources.capture.event_scan import EventScan
 from exporter.sources.capture.input import Input
 from exporter.sources.capture.lists import UserList
-from exporter.sources.capture.records import Frame, Layouts
-from exporter.sources.capture.routes import ROUTE_SHIFT, Routes
 from exporter.sources.capture.section import Section, read_section
-from exporter.sources.capture.upgrade import (
-    EnterStore,
-    Fate,
-    Raw,
-    Route,
-    Shape,
-    bad_lengths,
-    convert,
-)
 
-_MAX_TID = 1 << 32
 _NS_PER_MS = 1_000_000
-
-_SOURCES = {0: "syscall", 1: "k8s_audit"}
-"""Plugin id -> source of its events, as far as this program knows sources."""
-
-_SMALLEST_EVENT_BLOCK = 36
 
 
 class _Phase(Enum):
@@ -70,25 +54,16 @@ class CaptureSource:
         self.name = name
         self.error: CaptureError | None = None
         """What ended the capture early; everything before it was given."""
-        self.first_bad: str = ""
-        """The first event that was left out for a bad parameter, for one line of log."""
         self._input = Input(stream)
         self._host = host
         self._on_imported = on_imported
         self._on_reset = on_reset
-        self._needed = needed
         self._phase = _Phase.METADATA
-        self._counts = CaptureCounts()
-        self._store = EnterStore()
         self._section = Section(blocks.LITTLE, UserList(), 0)
-        self._layouts = Layouts("little")
-        self._routes = Routes(self._layouts, "little", needed)
-        self._past_events = 0
-        """Events of the sections before."""
-        self._num = 0
-        self._is_initial = True
-        self._waiting: set[int] = set()
-        """Threads with a hidden enter event that the state remembers."""
+        self._left_out = 0
+        self._scan = EventScan(
+            self._input, host, name=name, needed=needed, on_settled=self._finish_import
+        )
 
     # The source
 
@@ -136,19 +111,19 @@ class CaptureSource:
     @property
     def num(self) -> int:
         """Number of the last event (evt.num)."""
-        return self._num
+        return self._scan.num
 
     @property
     def counts(self) -> CaptureCounts:
         """What became of the events so far; exact between two calls of `poll`."""
-        counts = self._counts
-        counts.enters_evicted = self._store.evicted
-        counts.events = self._past_events + counts.unknown_type
-        counts.events += sum(route.count for route in self._routes.known.values())
-        counts.unneeded = counts.events - (
-            counts.delivered + counts.upgraded + counts.unknown_type + counts.bad_parameter
-        )
+        counts = self._scan.counts
+        counts.list_entries = self._left_out
         return counts
+
+    @property
+    def first_bad(self) -> str:
+        """The first event that was left out for a bad parameter, for one line of log."""
+        return self._scan.first_bad
 
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Events and facts lost so far, by ("", reason); reasons as in `CaptureCounts`."""
@@ -156,26 +131,15 @@ class CaptureSource:
 
     def seen(self) -> Mapping[int, int]:
         """Events of this section by code of their current type (undelivered ones by their own)."""
-        found: dict[int, int] = {}
-        for route in self._routes.known.values():
-            found[route.type.code] = found.get(route.type.code, 0) + route.count
-        return found
+        return self._scan.seen()
 
     # Sections
 
     def _begin_section(self) -> None:
         """Read what stands before the events of a section. Raises CaptureError."""
-        for route in self._routes.known.values():
-            self._past_events += route.count
-        section = self._section = read_section(self._input, self.name, self._host)
-        order = section.packing.order
-        self._layouts = Layouts(order)
-        self._routes = Routes(self._layouts, order, self._needed)
-        self._store.clear()
-        self._waiting.clear()
-        self._num = 0
-        self._is_initial = True
-        self._counts.list_entries += section.left_out
+        self._section = read_section(self._input, self.name, self._host)
+        self._left_out += self._section.left_out
+        self._scan.begin(self._section.packing)
         self._phase = _Phase.EVENTS
 
     def _restart(self) -> None:
@@ -194,14 +158,11 @@ class CaptureSource:
 
     def _finish_import(self) -> None:
         """The initial state is complete: take over the users, let the state settle its tables."""
-        if not self._is_initial:
-            return
-        self._is_initial = False
         self._section.import_users(self._host)
         self._on_imported()
 
     def _end(self) -> None:
-        self._finish_import()
+        self._scan.settle()
         self.close()
 
     def _fail(self, error: CaptureError) -> None:
@@ -213,10 +174,12 @@ class CaptureSource:
     def _window(self, deadline_ns: int) -> Iterator[Event]:
         """Events of what is in the window; the window moves on when no whole block is left."""
         try:
-            yield from self._scan()
+            yield from self._scan.events()
         except CaptureError as error:
-            self._finish_import()
+            self._scan.settle()
             self._fail(error)
+        if self._scan.is_over:
+            self._phase = _Phase.NEXT_SECTION
         if self._phase is _Phase.EVENTS:
             self._move_on(deadline_ns)
 
@@ -234,11 +197,11 @@ class CaptureSource:
         if left >= wanted:
             kind, total = self._section.packing.header.unpack_from(source.buffer, source.position)
             if kind not in blocks.EVENT_BLOCKS:
-                self._finish_import()
+                self._scan.settle()
                 self._phase = _Phase.NEXT_SECTION
                 return
             wanted, left = total - wanted, left - wanted
-        self._finish_import()
+        self._scan.settle()
         if wanted <= left:
             problem = f"event block of {total} bytes is shorter than its headers"
             self._fail(self._bad(source.position, problem))
@@ -248,187 +211,5 @@ class CaptureSource:
             message += f": {source.damage}"
         self._fail(blocks.error_at(self.name, offset, message))
 
-    def _scan(self) -> Iterator[Event]:
-        """Events of the whole blocks in the window. Raises CaptureError at what cannot be read."""
-        source, layouts, counts = self._input, self._layouts, self._counts
-        buffer, position, end = source.buffer, source.position, len(source.buffer)
-        unpack, event_v2, most = layouts.v2.unpack_from, blocks.EVENT_V2, records.MAX_BLOCK_BYTES
-        host, routes, waiting = self._host, self._routes.known, self._waiting
-        threads = host.threads
-        deliver, skip = Fate.DELIVER, Fate.SKIP
-        num = self._num
-        try:
-            while position + _SMALLEST_EVENT_BLOCK <= end:
-                kind, total, cpu, ts_ns, tid, size, code, nparams = unpack(buffer, position)
-                following = position + total
-                flags = width = 0
-                # One straight read for the block that nearly all events are in.
-                if kind == event_v2 and 40 <= total <= most and 26 <= size <= total - 14:
-                    if following > end:
-                        break
-                    limit = position + 10 + size
-                    lengths_at = position + 36
-                elif kind in blocks.EVENT_BLOCKS:
-                    frame = self._frame(position, following)
-                    if frame is None:
-                        break
-                    flags, cpu, ts_ns, tid, code = (
-                        frame.flags, frame.cpu, frame.ts_ns, frame.tid, frame.code,
-                    )  # fmt: skip
-                    nparams, width, lengths_at = frame.nparams, frame.width, frame.lengths_at
-                    limit = frame.start + frame.size
-                else:
-                    self._finish_import()
-                    self._phase = _Phase.NEXT_SECTION
-                    return
-                route = routes.get(nparams << ROUTE_SHIFT | code)
-                if route is None:
-                    route = self._routes.find(code, nparams)
-                    if route is None:
-                        counts.unknown_type += 1
-                        position = following
-                        continue
-                width = width or route.width
-                body = lengths_at + nparams * width
-                if body > limit:
-                    raise self._bad(position, f"{nparams} parameters do not fit the event's length")
-                lengths = buffer[lengths_at:body]
-                shape = route.shapes.get(lengths)
-                if shape is None:
-                    shape = self._routes.shape(route, lengths, width)
-                if body + shape.size > limit:
-                    problem = f"parameters of {shape.size} bytes where {limit - body} are left"
-                    raise self._bad(position, problem)
-                if self._is_initial and not route.is_initial:
-                    self._finish_import()
-                fate = route.fate
-                if fate is skip:
-                    route.count += 1
-                    position = following
-                    num += 1
-                    # What the state must see of any type: State.needed_codes.
-                    if (
-                        (tid in threads or not 0 <= tid < _MAX_TID)
-                        and tid not in waiting
-                        and host.first_ts_ns
-                    ):
-                        continue
-                elif fate is deliver:
-                    route.count += 1
-                    position = following
-                    num += 1
-                else:
-                    self._take_undelivered(route, shape, body, tid, position)
-                    route.count += 1
-                    position = following
-                    continue
-                raw: Raw = shape.unpack(buffer, body)
-                if shape.bad or not route.is_simple:
-                    raw = self._upgrade(route, shape, raw, tid, following - total)
-                if route.texts and not _has_ends(raw, route.texts):
-                    self._note_bad(route, following - total)
-                    continue
-                is_hidden = route.is_hidden or self._is_initial or flags & records.STATE_ONLY != 0
-                if route.is_hidden:
-                    waiting.add(tid)
-                elif waiting and not route.keeps_enter:
-                    waiting.discard(tid)
-                event = Event(
-                    num=num,
-                    ts_ns=ts_ns,
-                    cpu=cpu,
-                    tid=tid,
-                    type=route.type,
-                    raw=raw,
-                    decoders=route.decoders,
-                    host=host,
-                    is_hidden=is_hidden,
-                )
-                if route.is_from_plugin:
-                    event.source = _source_of(event)
-                counts.delivered += 1
-                counts.hidden += is_hidden
-                yield event
-        finally:
-            source.position = position
-            self._num = num
-
-    def _frame(self, position: int, following: int) -> Frame | None:
-        """Any event block, taken apart; None while it is not whole. Raises CaptureError."""
-        buffer = self._input.buffer
-        kind, total = self._section.packing.header.unpack_from(buffer, position)
-        try:
-            records.check_block(kind, total)
-            if following > len(buffer):
-                return None
-            frame = self._layouts.frame(buffer, position)
-            if frame.nparams < 0:
-                self._layouts.count_params(frame, buffer)
-        except ValueError as error:
-            raise self._bad(position, str(error)) from None
-        return frame
-
-    def _take_undelivered(
-        self, route: Route, shape: Shape, body: int, tid: int, position: int
-    ) -> None:
-        """Store or drop an event, or end at one that cannot be converted."""
-        if route.fate is Fate.FAIL:
-            raise self._bad(position, route.message)
-        self._counts.upgraded += 1
-        if route.fate is not Fate.STORE:
-            return
-        if not route.is_wanted:
-            # Still the thread's last enter event: an older one must not be found any more.
-            self._store.put(tid, route.type.code, ())
-            return
-        raw: Raw | None = shape.unpack(self._input.buffer, body)
-        assert raw is not None
-        if route.steps:
-            raw = convert(route.steps, raw, tid, self._store, self._section.packing.order)
-        if raw is None:
-            raise self._bad(position, _TOO_LONG)
-        self._store.put(tid, route.type.code, raw)
-
-    def _upgrade(self, route: Route, shape: Shape, raw: Raw, tid: int, position: int) -> Raw:
-        """Parameters as the current type has them, with numbers of a wrong width emptied."""
-        bad = shape.bad
-        if route.steps:
-            converted = convert(route.steps, raw, tid, self._store, self._section.packing.order)
-            if converted is None:
-                raise self._bad(position, _TOO_LONG)
-            raw = converted
-            bad = bad_lengths(route, tuple(map(len, raw)))
-        if bad:
-            self._counts.bad_number += 1
-            raw = [b"" if index in bad else data for index, data in enumerate(raw)]
-        if route.also_stores:
-            self._store.put(tid, route.type.code, raw)
-        return raw
-
-    def _note_bad(self, route: Route, position: int) -> None:
-        self._counts.bad_parameter += 1
-        if not self.first_bad:
-            self.first_bad = (
-                f"{self.name}: byte {self._input.base + position}: event {route.type.id} left out: "
-                "a text parameter does not end with its only NUL byte"
-            )
-
     def _bad(self, position: int, problem: str) -> CaptureError:
         return blocks.error_at(self.name, self._input.base + position, problem)
-
-
-def _has_ends(raw: Raw, texts: tuple[int, ...]) -> bool:
-    """Whether every text that is not empty has exactly one NUL, at its end."""
-    for index in texts:
-        text = raw[index]
-        if text and text.find(0) != len(text) - 1:
-            return False
-    return True
-
-
-_TOO_LONG = "the event is longer than an event may be after its conversion"
-
-
-def _source_of(event: Event) -> str:
-    plugin = event.param(0) or 0
-    return _SOURCES.get(plugin, f"plugin {plugin}")
