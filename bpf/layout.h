@@ -73,7 +73,7 @@ struct record_header {
 #define CLONE_CHILD_IN_PIDNS 1u
 
 /* What a filter of execs and ends of threads looks at (judge.h): facts of the finished record, each
- * where exporter/pushdown/judged.py says. A text has its length, or JUDGED_UNKNOWN, in front and
+ * where exporter/pushdown/emit_hook.py says. A text has its length, or JUDGED_UNKNOWN, in front and
  * NULs behind. */
 #define JUDGED_TEXT_BYTES 512
 #define JUDGED_UNKNOWN 0xffff

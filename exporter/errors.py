@@ -1,7 +1,7 @@
 """What can go wrong, said to a person: one hierarchy, one form of message.
 
-Rooms raise these at the first place that knows the fact; only `cli.py` prints them and picks the
-exit status.
+Rooms raise these at the first place that knows the fact; only the room `cli` prints them and picks
+the exit status.
 """
 
 from dataclasses import dataclass
