@@ -246,6 +246,35 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert err == ""
 
 
+def test_closed_descriptors_are_not_taken_by_files_of_ours() -> None:
+    """With standard input and output closed, the next file that is opened has another number."""
+    code = (
+        "import os, sys; os.close(0); os.close(1); from exporter.cli import main\n"
+        "sys.argv[1:] = ['version']\n"
+        "try: main()\n"
+        "finally: os.write(2, os.readlink('/proc/self/fd/1').encode())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+
+    assert done.stderr == "/dev/null"
+
+
+@pytest.mark.parametrize("command", [("condition", "parse"), ("format", "check")])
+def test_a_closed_standard_input_is_one_sentence(command) -> None:
+    """`<&-` leaves nothing to read from."""
+    done = run_program(*command, "-", preexec_fn=lambda: os.close(0))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: standard input is closed\n  hint: give a file of text\n"
+
+
 @pytest.mark.parametrize("args", [["fields"], ["version"], ["--help"]])
 def test_a_full_disk_is_one_sentence(args) -> None:
     """Whatever is printed, help as well; said once, also at the end of the interpreter."""

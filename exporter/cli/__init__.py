@@ -92,6 +92,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the console script."""
     gc.set_threshold(*_GC_THRESHOLDS)
+    _hold_standard_descriptors()
     try:
         cli(prog_name="lanner")
     except BrokenPipeError:
@@ -104,6 +105,17 @@ def main() -> None:
         if os.environ.get(_TRACEBACK):
             raise
         _admit_fault(error)
+
+
+def _hold_standard_descriptors() -> None:
+    """Open nothing in place of those that are closed: what is opened next would take their numbers,
+    and alerts would be written into a socket or a map of ours.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _admit_fault(error: Exception) -> NoReturn:

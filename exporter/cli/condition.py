@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from exporter.cli.options import read_text, source_option
+from exporter.cli.options import InputFile, read_text, source_option
 from exporter.rules.ast import And, Check, Exists, Node, Not, Or, Position, walk
 from exporter.rules.bind import bind_check
 from exporter.rules.conditions import ConditionError
@@ -32,7 +32,7 @@ def condition() -> None:
 @condition.command(epilog=_EPILOG)
 @source_option("Also check fields, operators and values as for rules of this source.")
 @click.option("--json", "is_json", is_flag=True, help="One JSON object: canonical form and AST.")
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument("file", type=InputFile(), default="-")
 def parse(*, source: str | None, is_json: bool, file: BinaryIO) -> None:
     """Print the canonical form and the AST of a condition, or where it is wrong.
 

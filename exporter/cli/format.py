@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from exporter.cli.options import read_text, source_option
+from exporter.cli.options import InputFile, read_text, source_option
 from exporter.rules.ast import Exists, FieldRef, Transformer
 from exporter.rules.bind import Read
 from exporter.rules.operand_parser import ConditionSyntaxError
@@ -32,7 +32,7 @@ def format_group() -> None:
 @format_group.command(epilog=_EPILOG)
 @source_option("Fields are those of this source; syscall without it.")
 @click.option("--json", "is_json", is_flag=True, help="One JSON object: canonical form and tokens.")
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument("file", type=InputFile(), default="-")
 def check(*, source: str | None, is_json: bool, file: BinaryIO) -> None:
     """Print the tokens of an output format, or where it is wrong.
 

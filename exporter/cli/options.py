@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
@@ -9,7 +10,7 @@ from exporter.cli.configuration import config_options, read_config
 from exporter.errors import LannerError
 from exporter.rules.loader.options import SOURCES
 
-__all__ = ["config_options", "read_config", "read_text", "source_option"]
+__all__ = ["InputFile", "config_options", "read_config", "read_text", "source_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -22,6 +23,19 @@ def source_option(text: str) -> Callable[[_Command], _Command]:
         type=click.Choice(SOURCES),
         help=f"{text} One of {', '.join(SOURCES)}.",
     )
+
+
+class InputFile(click.File):
+    """A file to read, or `-` for standard input, as bytes."""
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Open it. Raises LannerError where there is no standard input."""
+        if value == "-" and sys.stdin is None:
+            raise LannerError("standard input is closed", hint="give a file of text")
+        return super().convert(value, param, ctx)
 
 
 def read_text(file: BinaryIO) -> str:
