@@ -1,12 +1,9 @@
 """Filters of execs on the live kernel: rules see every exec that one of them matches."""
 
-import json
-
 from exporter.pushdown.install import Pushdown
 from exporter.rules.ruleset import Ruleset
-from tests.integration.live import wait_until
 from tests.integration.probe_rig import Rig, of
-from tests.integration.test_pushdown import EVENTS, is_told, raised_by
+from tests.integration.side_by_side import EVENTS, raised_by_both, rules_of, start_both
 from tests.rules.test_compiler import make_rule
 
 OUTPUT = (
@@ -114,17 +111,13 @@ run(true, ['true', 'the end'])
 
 def rules_text(tmp):
     """One rule a condition."""
-    lines = []
-    for name, condition in CONDITIONS.items():
-        text = f"evt.type in (execve, execveat) and ({condition.format(tmp=tmp)})"
-        lines += [
-            f"- rule: {name}",
-            f"  desc: {name}",
-            f"  condition: {json.dumps(text)}",
-            f"  output: {json.dumps(OUTPUT)}",
-            "  priority: NOTICE",
-        ]
-    return "\n".join(lines) + "\n"
+    return rules_of(
+        {
+            name: f"evt.type in (execve, execveat) and ({condition.format(tmp=tmp)})"
+            for name, condition in CONDITIONS.items()
+        },
+        OUTPUT,
+    )
 
 
 def test_raises_the_same_alerts(stage, start_lanner, tmp_path):
@@ -133,23 +126,13 @@ def test_raises_the_same_alerts(stage, start_lanner, tmp_path):
     work.mkdir()
     rules = tmp_path / "rules.yaml"
     rules.write_text(rules_text(work))
-    config = "rule_matching: all\nprobe: {ring_size: 64MiB}\n"
-    instances = [
-        start_lanner("--json", "-r", str(rules), *flags, config=config)
-        for flags in ((), ("--no-pushdown",))
-    ]
-    for lanner in instances:
-        lanner.wait_ready()
+    instances = start_both(start_lanner, rules)
     benign = 499
     script = tmp_path / "acts.py"
     script.write_text(ACTS.format(tmp=str(work), benign=benign))
     answer = stage.run("python3", "-I", str(script))
     assert answer["returncode"] == 0, answer["output"]
-    both = []
-    for lanner in instances:
-        wait_until(lambda lanner=lanner: is_told(lanner), 60, "all alerts")
-        assert lanner.total("lanner_events_dropped_total", default=0) == 0
-        both.append(raised_by(lanner))
+    both = raised_by_both(instances)
     assert both[0] == both[1]
     assert {rule for rule, _ in both[0]} >= set(CONDITIONS) - {"no host"}
     filtered, seen = (

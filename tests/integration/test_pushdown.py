@@ -1,8 +1,6 @@
 """Pushdown on the live kernel: nothing that a rule matches is left out, everything is counted."""
 
-import json
 import threading
-import time
 
 import pytest
 
@@ -11,9 +9,16 @@ from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe import kernel
 from tests.integration.live import ROOT, compile_source, wait_until
 from tests.integration.probe_rig import Rig, of
+from tests.integration.side_by_side import (
+    EVENTS,
+    is_drained,
+    is_told,
+    raised_by_both,
+    rules_of,
+    start_both,
+)
 from tests.rules.test_compiler import make_rule
 
-EVENTS = "lanner_events_total"
 OUTPUT = "%proc.name %evt.type %evt.rawres %fd.name %evt.arg.path %evt.arg.name %evt.arg.oldpath"
 
 CONDITIONS = {
@@ -134,23 +139,10 @@ touch('/etc/shadow', os.O_RDONLY)
 
 
 def rules_text(tmp):
-    """One rule a condition, and a last one that says that all events have come."""
-    lines = ["- macro: open_any", "  condition: evt.type in (open, openat, openat2, creat)"]
-    for name, condition in CONDITIONS.items():
-        text = json.dumps(condition.format(tmp=tmp))
-        lines += [
-            f"- rule: {name}",
-            f"  desc: {name}",
-            f"  condition: {text}",
-            f"  output: {json.dumps(OUTPUT)}",
-            "  priority: NOTICE",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def raised_by(lanner):
-    """Rule and output of each alert, without its time."""
-    return sorted((alert["rule"], alert["output"].split(" ", 2)[-1]) for alert in lanner.alerts())
+    """One rule a condition."""
+    conditions = {name: text.format(tmp=tmp) for name, text in CONDITIONS.items()}
+    macro = ("- macro: open_any", "  condition: evt.type in (open, openat, openat2, creat)")
+    return rules_of(conditions, OUTPUT, macro)
 
 
 class TestSoundness:
@@ -164,22 +156,12 @@ class TestSoundness:
         tmp_path.chmod(0o755)
         rules = tmp_path / "rules.yaml"
         rules.write_text(rules_text(work))
-        config = "rule_matching: all\nprobe: {ring_size: 64MiB}\n"
-        instances = [
-            start_lanner("--json", "-r", str(rules), *flags, config=config)
-            for flags in ((), ("--no-pushdown",))
-        ]
-        for lanner in instances:
-            lanner.wait_ready()
+        instances = start_both(start_lanner, rules)
         script = tmp_path / "triggers.py"
         script.write_text(TRIGGERS.format(tmp=str(work), benign=20_000))
         answer = stage.run("python3", "-I", str(script))
         assert answer["returncode"] == 0, answer["output"]
-        both = []
-        for lanner in instances:
-            wait_until(lambda lanner=lanner: is_told(lanner), 60, "all alerts")
-            assert lanner.total("lanner_events_dropped_total", default=0) == 0
-            both.append(raised_by(lanner))
+        both = raised_by_both(instances)
         assert both[0] == both[1]
         raised = {rule for rule, _ in both[0]}
         assert raised >= set(CONDITIONS) - {"host"}
@@ -303,18 +285,6 @@ def test_both_kinds_of_programs_decide_alike(refused, monkeypatch, tmp_path):
     assert removed == [f"{tmp}/b".encode()]
     assert [event.named_param("mode") for event in of(events, "chmod")] == [0o700]
     assert len(of(events, "connect")) == 1
-
-
-def is_drained(lanner):
-    """Whether everything that the kernel submitted was looked at."""
-    delivered = lanner.total(EVENTS, stage="delivered")
-    time.sleep(0.05)
-    return delivered >= lanner.total(EVENTS, stage="submitted")
-
-
-def is_told(lanner):
-    """Whether everything was looked at, and every alert of it has come."""
-    return is_drained(lanner) and len(lanner.lines) >= lanner.total("lanner_alerts_total")
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-pushdown",)], ids=["pushdown", "all"])

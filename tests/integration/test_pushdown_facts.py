@@ -3,11 +3,9 @@
 Two instances watch the same acts, and every rule must be raised by something.
 """
 
-import json
 from collections import Counter
 
-from tests.integration.live import wait_until
-from tests.integration.test_pushdown import EVENTS, is_told, raised_by
+from tests.integration.side_by_side import EVENTS, raised_by_both, rules_of, start_both
 
 OUTPUT = (
     "%proc.name %evt.type %evt.rawres %fd.num %fd.name %fd.type %fd.typechar %fd.l4proto"
@@ -237,20 +235,6 @@ for _ in range(500):
 """
 
 
-def rules_text(tmp):
-    """One rule a condition."""
-    lines = []
-    for name, condition in CONDITIONS.items():
-        lines += [
-            f"- rule: {name}",
-            f"  desc: {name}",
-            f"  condition: {json.dumps(condition.format(tmp=tmp))}",
-            f"  output: {json.dumps(OUTPUT)}",
-            "  priority: NOTICE",
-        ]
-    return "\n".join(lines) + "\n"
-
-
 def test_facts_of_the_kernel_are_those_of_events(stage, start_lanner, tmp_path):
     """The same alerts, from every rule, with every field; most events stay in the kernel."""
     work = tmp_path / "work"
@@ -260,24 +244,17 @@ def test_facts_of_the_kernel_are_those_of_events(stage, start_lanner, tmp_path):
         directory.chmod(0o755)
     (work / "file").write_text("x")
     rules = tmp_path / "rules.yaml"
-    rules.write_text(rules_text(work))
-    config = "rule_matching: all\nprobe: {ring_size: 16MiB}\n"
-    instances = [
-        start_lanner("--json", "-r", str(rules), *flags, config=config)
-        for flags in ((), ("--no-pushdown",))
-    ]
-    for lanner in instances:
-        lanner.wait_ready()
+    conditions = {name: text.format(tmp=work) for name, text in CONDITIONS.items()}
+    rules.write_text(rules_of(conditions, OUTPUT))
+    instances = start_both(start_lanner, rules, "16MiB")
     script = tmp_path / "acts.py"
     script.write_text(ACTS.format(tmp=str(work), hosts=DATAGRAM_HOSTS))
     answer = stage.run("python3", "-I", str(script))
     assert answer["returncode"] == 0, answer["output"]
-    for lanner in instances:
-        wait_until(lambda lanner=lanner: is_told(lanner), 60, "all alerts")
-        assert lanner.total("lanner_events_dropped_total", default=0) == 0
-        assert not [line for line in lanner.log if "could not be loaded" in line]
-    filtered, everything = (raised_by(lanner) for lanner in instances)
+    filtered, everything = raised_by_both(instances)
 
+    for lanner in instances:
+        assert not [line for line in lanner.log if "could not be loaded" in line]
     assert filtered == everything
     raised = Counter(rule for rule, _ in everything)
     assert raised.keys() == CONDITIONS.keys()

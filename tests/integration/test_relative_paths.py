@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.live import ROOT, compile_source, wait_until
-from tests.integration.test_pushdown import EVENTS, is_told, raised_by
+from tests.integration.side_by_side import EVENTS, raised_by_both, start_both
 
 SCRIPT = Path(__file__).parent / "programs" / "random_paths.py"
 CALLS = 6000
@@ -98,20 +98,11 @@ def compare(stage, start_lanner, tmp_path, seed, calls=CALLS):
     work.chmod(0o777)
     rules = tmp_path / f"rules-{seed}.yaml"
     rules.write_text(random_rules(seed, str(work)))
-    config = "rule_matching: all\nprobe: {ring_size: 64MiB}\n"
-    instances = [
-        start_lanner("--json", "-r", str(rules), *flags, config=config)
-        for flags in ((), ("--no-pushdown",))
-    ]
-    for lanner in instances:
-        lanner.wait_ready()
+    instances = start_both(start_lanner, rules)
     wait_until(lambda: has_all_filters(instances[0], stage), 60, "all filters")
     answer = stage.run("python3", "-I", str(SCRIPT), str(seed), str(work), str(calls))
     assert answer["returncode"] == 0, answer["output"]
-    for lanner in instances:
-        wait_until(lambda lanner=lanner: is_told(lanner), 60, "all alerts")
-        assert lanner.total("lanner_events_dropped_total", default=0) == 0
-    return [raised_by(lanner) for lanner in instances], instances
+    return raised_by_both(instances), instances
 
 
 SEEDS = [int(seed) for seed in os.environ.get("LANNER_SEEDS", "11").split()]
