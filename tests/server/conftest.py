@@ -21,7 +21,7 @@ class LoopThread:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and give its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(15)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Call a plain function in the loop's thread."""
@@ -33,14 +33,14 @@ class LoopThread:
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until the condition, asked in the loop's thread, holds."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self.call(condition):
             assert time.monotonic() < deadline, "the condition did not come true in time"
 
     def close(self) -> None:
         """Stop the loop."""
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self.loop.close()
 
 
