@@ -19,7 +19,7 @@ from exporter.alerts.maker import own_hostname
 from exporter.app.audit import audit_routes, make_inbox
 from exporter.app.exports import export_state
 from exporter.app.logs import Logger, start_log
-from exporter.app.memory import give_back_memory
+from exporter.app.memory import give_back_memory, trim_heap
 from exporter.app.node import Node
 from exporter.app.node_options import NodeOptions, Watch
 from exporter.app.node_settings import (
@@ -62,6 +62,8 @@ from exporter.state.procfs import Procfs
 from exporter.state.state import State
 
 _SWITCH_SECONDS = 0.0005
+_TRIM_SECONDS = 300.0
+"""So long a burst of processes or alerts may keep what it took; a look takes milliseconds."""
 
 
 def run_composed(
@@ -171,7 +173,10 @@ def compose(config: Config, probe: OpeningProbe | None, log: Logger) -> NodeOpti
         rule_sampling=config.metrics.rule_sampling,
         hold=None if runtimes is None else runtimes.hold,
         watch_ends=state.watch_container_ends,
-        background=[part.run for part in (runtimes, record) if part is not None],
+        background=[
+            keep_heap_trimmed,
+            *(part.run for part in (runtimes, record) if part is not None),
+        ],
         http=http,
     )
 
@@ -235,6 +240,13 @@ def settle_interpreter() -> None:
     gc.freeze()
     give_back_memory()
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+async def keep_heap_trimmed(seconds: float = _TRIM_SECONDS) -> None:
+    """Return freed memory now and then, until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(trim_heap)
 
 
 class _Engines:

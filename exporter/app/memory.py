@@ -28,16 +28,22 @@ def share_arenas() -> None:
 
 def give_back_memory() -> None:
     """Return freed heap, and of mapped files what is not in use. Failing to is no error."""
+    trim_heap()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
     try:
         smaps = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
     for start, end in clean_ranges(smaps):
         libc.madvise(start, end - start, _MADV_DONTNEED)
+
+
+def trim_heap() -> None:
+    """Return freed heap, wherever it lies: libc itself returns what is free at the end only."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def clean_ranges(smaps: str) -> list[tuple[int, int]]:
