@@ -68,7 +68,7 @@ def metrics_page() -> str:
             "`label`? can be left out and (`label`) added by `metrics.families`.",
             "Past its ceiling, a family's labels that users of the cluster make up become `other`,",
             "and `lanner_metric_series_overflow_total` counts.",
-            "The `process_*` families of all client libraries of Prometheus are served as well.\n",
+            "The `process_*` families of prometheus_client are served as well.\n",
             *table,
             *metric_rows(""),
             "\nThe names below are exported where `metrics.compat` lists the program.",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exporter import __version__
 from exporter.metrics import families
@@ -26,7 +27,7 @@ from exporter.metrics.instruments import (
     SummaryFamily,
 )
 from exporter.metrics.negotiation import Form, accepts_gzip, choose_form
-from exporter.metrics.process import ProcessFamilies
+from exporter.metrics.series import Series
 from exporter.metrics.text import Children, OpenMetricsEncoder, TextEncoder
 
 _DECLARED = tuple(family.name for family in FAMILIES)
@@ -84,7 +85,7 @@ class Registry:
         )
         self._succeeded: dict[LabelValues, float] = {}
         self._success = ReadFamily(families.SCRAPE_SUCCESS, lambda: self._succeeded)
-        self._process = ProcessFamilies()
+        self._process = _ProcessFamilies()
         release = (__version__, platform.python_version(), platform.release())
         self.gauge(families.BUILD_INFO).labels(*release).value = 1.0
 
@@ -200,3 +201,20 @@ class Registry:
                 return ProtobufEncoder()
             case Form.TEXT:
                 return TextEncoder()
+
+
+class _ProcessFamilies:
+    """The `process_*` families of prometheus_client, in our form."""
+
+    def __init__(self) -> None:
+        self._collector = ProcessCollector(registry=CollectorRegistry())
+        self._children: dict[str, Series] = {}
+
+    def families(self) -> Iterator[tuple[Family, Children]]:
+        """Each with its one series."""
+        for metric in self._collector.collect():
+            for sample in metric.samples:
+                child = self._children.setdefault(sample.name, Series())
+                child.value = sample.value
+                family = Family(sample.name, Kind(metric.type), metric.documentation)
+                yield family, [((), child)]
