@@ -20,6 +20,7 @@ _LOWEST = 0x0101010101010101
 _HIGHEST = 0x8080808080808080
 _SLASH_DOT = int.from_bytes(b"/.", "little")
 _BLANKS = 0x2020202020202020
+_LETTERS = 0x6161616161616161
 _TO_BLANK = 0x6060606060606060
 """What carries from a blank on."""
 _PLACES = 0x0001020304050607
@@ -36,16 +37,12 @@ R0, R1, R2, R3, R4, R5, R7, R9 = (
 def scan(code: Assembler, text: Text, passed: Label, unknown: Label) -> None:
     """Look for `//`, `/./`, `/..`, a slash or `/.` at the end, and control characters.
 
-    Goes to `passed` with the text's last eight bytes in R9 when one look was enough: it is for what
-    has them, holds none of NEVER_IN_PASSED and does not end with `/.`.
+    Goes to `passed` with the text's last eight bytes in R9 (letters before a shorter one) when one
+    look was enough: it is for what holds none of NEVER_IN_PASSED and does not end with `/.`.
     """
     at = TEXT_AT[text]
     loop, careful = Label(), Label()
-    code.load(Size.U64, R9, R7, LENGTH_AT[text])
-    code.alu(Alu.AND, R9, _MASK)
-    code.jump(careful, Jump.LT, R9, _WORD)
-    code.alu(Alu.ADD, R9, R7)
-    code.load(Size.U64, R9, R9, at - _WORD)
+    _load_end(code, at, text)
     code.move(R1, R9)
     code.alu(Alu.RSH, R1, 48)
     code.jump(careful, Jump.EQ, R1, _SLASH_DOT)
@@ -71,6 +68,27 @@ def scan(code: Assembler, text: Text, passed: Label, unknown: Label) -> None:
     code.jump(passed)
     code.place(careful)
     _look_closely(code, text, unknown)
+
+
+def _load_end(code: Assembler, at: int, text: Text) -> None:
+    """R9 = the last eight bytes of the text; letters stand before one that has fewer."""
+    is_long, done = Label(), Label()
+    code.load(Size.U64, R9, R7, LENGTH_AT[text])
+    code.alu(Alu.AND, R9, _MASK)
+    code.jump(is_long, Jump.GE, R9, _WORD)
+    code.alu(Alu.LSH, R9, 3)
+    code.constant(R1, _LETTERS)
+    code.alu(Alu.RSH, R1, R9)
+    code.constant(R2, 64)
+    code.alu(Alu.SUB, R2, R9)
+    code.load(Size.U64, R9, R7, at)
+    code.alu(Alu.LSH, R9, R2)
+    code.alu(Alu.OR, R9, R1)
+    code.jump(done)
+    code.place(is_long)
+    code.alu(Alu.ADD, R9, R7)
+    code.load(Size.U64, R9, R9, at - _WORD)
+    code.place(done)
 
 
 def _pass_word(code: Assembler, careful: Label) -> None:

@@ -145,7 +145,7 @@ def _search_bytes(code: Assembler, text: Text, value: bytes, hit: Label, miss: L
 def end_may_be_in(
     code: Assembler, text: Text, values: Iterable[bytes], hit: Label, miss: Label
 ) -> None:
-    """Go to `miss` unless the text may end with one of the values; its last eight bytes are in R9.
+    """Go to `miss` unless the text may end with one of the values. R9: its end (emit_path.scan).
 
     What lies before a text that is shorter than the value it is compared with may be anything.
     """
