@@ -7,6 +7,7 @@ stays in the kernel's page cache, and what is needed again comes back from there
 
 import ctypes
 import re
+from functools import cache
 from pathlib import Path
 
 _MADV_DONTNEED = 4
@@ -15,13 +16,19 @@ _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* +/")
 """A mapping of a file that is only read or run, in /proc/self/smaps."""
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """One for all calls: each that is made brings a class of its own, in a reference cycle."""
+    return ctypes.CDLL(None)
+
+
 def share_arenas() -> None:
     """Have all threads allocate from two arenas: one each keeps 2 MiB more, and grows by reloads.
 
     The interpreter's lock lets one thread at a time do what needs memory. To call before there are
     threads. Source: mallopt(3).
     """
-    libc = ctypes.CDLL(None)
+    libc = _libc()
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
 
@@ -29,7 +36,7 @@ def share_arenas() -> None:
 def give_back_memory() -> None:
     """Return freed heap, and of mapped files what is not in use. Failing to is no error."""
     trim_heap()
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     try:
         smaps = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")
@@ -41,7 +48,7 @@ def give_back_memory() -> None:
 
 def trim_heap() -> None:
     """Return freed heap, wherever it lies: libc itself returns what is free at the end only."""
-    libc = ctypes.CDLL(None)
+    libc = _libc()
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
 

@@ -1,11 +1,12 @@
 """Only what is as in its file is given back; threads share what they allocate from."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
-from exporter.app.memory import clean_ranges, give_back_memory
+from exporter.app.memory import clean_ranges, give_back_memory, trim_heap
 
 SMAPS = """\
 00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/clean
@@ -57,6 +58,52 @@ def test_giving_back_breaks_nothing():
     give_back_memory()
 
     assert sum(range(1000)) == 499_500
+
+
+def test_giving_back_leaves_nothing_behind():
+    """It is done every few minutes: no reference cycles, which stay for long."""
+    give_back_memory()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            trim_heap()
+            give_back_memory()
+        left = gc.collect()
+    finally:
+        gc.enable()
+
+    assert left == 0
+
+
+_SETTLED = """
+import asyncio, gc
+from exporter.app.compose import settle_interpreter
+settle_interpreter()
+
+class Cycle:
+    alive = 0
+    def __init__(self):
+        self.me = self
+        Cycle.alive += 1
+    def __del__(self):
+        Cycle.alive -= 1
+
+most = 0
+for _ in range(100_000):
+    Cycle()
+    most = max(most, Cycle.alive)
+print(most)
+"""
+
+
+def test_cycles_go_soon():
+    """What connections leave behind in reference cycles is collected long before it is much."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SETTLED], check=True, capture_output=True, text=True
+    )
+
+    assert int(done.stdout) <= 20_000
 
 
 _ARENAS = """
