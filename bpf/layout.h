@@ -121,6 +121,28 @@ struct closing {
 	u8 attachment[CLOSING_BYTES - 8];
 };
 
+/* Kinds of what was closed, as far as filters tell them apart. */
+#define CLOSED_NONE 0
+#define CLOSED_FILE 1
+#define CLOSED_DIRECTORY 2
+#define CLOSED_PIPE 3
+#define CLOSED_IPV4 4
+#define CLOSED_IPV6 5
+#define CLOSED_UNIX 6
+#define CLOSED_NAMELESS 7 /* an anonymous inode, or a socket of another family */
+#define CLOSED_OTHER 8
+
+/* What take_closed took over for the record to come; filters of close look at it. */
+struct closed {
+	u32 len; /* of the attachment, or 0 */
+	u32 flags; /* RECORD_* */
+	u32 kind; /* CLOSED_* */
+	u32 name_at; /* in the attachment, of files and directories */
+	u32 name_len;
+	u32 padding;
+	u8 attachment[CLOSING_BYTES - 8];
+};
+
 /* One per CPU. `data` is larger than RECORD_MASK by the longest single write, so that a masked
  * offset is always inside, whatever the verifier believes about it. */
 struct scratch {
@@ -163,10 +185,9 @@ struct scratch {
 	u32 exepath_at;
 	u32 exe_flags;
 	u32 tells_cgroup; /* whether the record says in which cgroup v2 directory the task is */
-	u32 closed_len; /* what take_closed took over for the record to come, or 0 */
-	u32 closed_flags;
-	u8 closed[CLOSING_BYTES - 8];
+	struct closed closed; /* at CLOSED_AT, the end */
 };
 
 _Static_assert(sizeof(struct scratch) <= SCRATCH_BYTES, "user space sizes the map");
+_Static_assert(__builtin_offsetof(struct scratch, closed) == CLOSED_AT, "filters look there");
 _Static_assert(sizeof(struct judged) <= JUDGED_BYTES, "user space sizes the map");

@@ -16,6 +16,31 @@ static __always_inline void copy_closed(u8 *to, const u8 *from, u64 len)
 	read_kernel(to + CLOSED_HEAD, rest, (u64)from + CLOSED_HEAD);
 }
 
+#define CLOSED_TYPE_AT 20 /* behind kind and length of the attachment, descriptor and inode */
+#define CLOSED_NAME_AT 23 /* behind type and length of the name; files have their flags there too */
+
+static __always_inline u32 kind_of_closed(struct closed *c)
+{
+	u32 type = c->attachment[CLOSED_TYPE_AT];
+	u64 at = type == FD_FILE_V2 ? CLOSED_NAME_AT + 4 : CLOSED_NAME_AT;
+
+	if (type == FD_IPV4 || type == FD_IPV4_LISTEN)
+		return CLOSED_IPV4;
+	if (type == FD_IPV6 || type == FD_IPV6_LISTEN)
+		return CLOSED_IPV6;
+	if (type == FD_UNIX)
+		return CLOSED_UNIX;
+	if (type == FD_UNSUPPORTED || type == FD_PIDFD || type == FD_NETLINK || type == FD_UNKNOWN)
+		return CLOSED_NAMELESS;
+	c->name_at = at;
+	c->name_len = c->attachment[at - 2] | c->attachment[at - 1] << 8;
+	if (type == FD_PIPE)
+		return c->name_len <= 1 ? CLOSED_PIPE : CLOSED_OTHER;
+	if (c->attachment[at] != '/')
+		return CLOSED_OTHER; /* a memfd */
+	return type == FD_DIRECTORY ? CLOSED_DIRECTORY : CLOSED_FILE;
+}
+
 /* Takes over what was noted for the task, whatever becomes of the event, so that no note is left. */
 int take_closed(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -23,20 +48,27 @@ int take_closed(struct bpf_raw_tracepoint_args *ctx)
 	struct closing *noted = map_lookup(MAP_CLOSING, &tid);
 	struct scratch *s = this_scratch();
 	s64 ret = ctx->args[1];
+	struct closed *c;
 
 	if (!s)
 		return 0;
-	s->closed_len = 0;
+	c = &s->closed;
+	c->len = 0;
+	c->kind = CLOSED_NONE;
 	if (noted) {
 		/* Another thread was quicker: this call closed nothing. */
 		if (ret != -EBADF) {
-			copy_closed(s->closed, noted->attachment, noted->len);
-			s->closed_len = noted->len;
-			s->closed_flags = noted->flags;
+			copy_closed(c->attachment, noted->attachment, noted->len);
+			c->len = noted->len;
+			c->flags = noted->flags;
+			c->kind = kind_of_closed(c);
 		}
 		map_delete(MAP_CLOSING, &tid);
 	} else if (!ret) {
 		count_reason(REASON_NO_DESCRIPTOR);
+	} else if (ret != -EBADF) {
+		/* Refused before it came to the descriptor, by seccomp for one: it is still there. */
+		c->kind = CLOSED_OTHER;
 	}
 	tail_call(ctx, MAP_FILTERS, FILTER_CLOSE);
 	/* No filter: every close is wanted. */
@@ -55,16 +87,15 @@ int step_close(struct bpf_raw_tracepoint_args *ctx)
 	w = start_writer(s, 0);
 	put_u64(&w, s->ret);
 	put_u64(&w, (s64)(s32)s->args[0]);
-	len = s->closed_len;
+	len = s->closed.len;
 	if (!len) {
-		/* Refused before it came to the descriptor, by seccomp for one: it is still there. */
-		if (s->ret < 0 && s->ret != -EBADF)
+		if (s->closed.kind == CLOSED_OTHER)
 			want_attachment(s, ATTACH_FD, s->args[0]);
 		return end_record(ctx, &w);
 	}
-	s->flags |= s->closed_flags;
+	s->flags |= s->closed.flags;
 	s->params_end = w.off;
-	copy_closed(tail_of(&w), s->closed, len);
+	copy_closed(tail_of(&w), s->closed.attachment, len);
 	w.off += len;
 	save_writer(&w);
 	run_step(ctx, STEP_FINISH);

@@ -14,6 +14,7 @@ from exporter.pushdown.analysis import CallFilter
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.atoms import Below, InNetworks, InSet, Match, TextIs
 from exporter.pushdown.emit_branch import Branches
+from exporter.pushdown.emit_closed import read_closed_path, read_kind
 from exporter.pushdown.emit_facts import RET_OFFSET, Facts, Target
 from exporter.pushdown.emit_path import find_last_slash
 from exporter.pushdown.emit_quick import Quick
@@ -25,6 +26,7 @@ from exporter.pushdown.emit_task import TaskFacts, TooManySetsError
 from exporter.pushdown.emit_text import compare_text
 from exporter.pushdown.facts import HEAVY, WIDE, Fact, Group, Kind, Text
 from exporter.pushdown.ir import FALSE, Literal, Predicate, groups_of
+from exporter.pushdown.layout import CLOSED
 from exporter.pushdown.memory import (
     FILTERED,
     IS_RELATIVE,
@@ -179,6 +181,8 @@ class _Emitter:
         self.facts.lookup(MAP_MEMORY)
         code.jump(self.keep, Jump.EQ, R0, 0)
         code.move(R7, R0)
+        if self.one.call.step is Step.CLOSE:
+            read_kind(self.facts, self.keep)
         self.facts.find_registers()
 
     def _leave_out_unless(self, bound: Predicate) -> None:
@@ -213,6 +217,10 @@ class _Emitter:
             if text.group not in self.groups:
                 continue
             passed = Label()
+            if argument == CLOSED:
+                read_closed_path(self.facts, text, self.unknown, passed)
+                code.place(passed)
+                continue
             if text is Text.PATH and _IS_RELATIVE in asked:
                 code.store_constant(Size.U64, R7, IS_RELATIVE, 0)
             read_path(

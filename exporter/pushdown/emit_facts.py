@@ -11,6 +11,7 @@ from msgspec import Struct
 from exporter.pushdown.assembler import Alu, Assembler, Helper, Jump, Label, Reg, Size
 from exporter.pushdown.facts import Fact, Kind, Text
 from exporter.pushdown.memory import (
+    CLOSED_KIND_AT,
     HOW_AT,
     HOW_BYTES,
     IS_RELATIVE,
@@ -188,6 +189,8 @@ class Facts:
             case Kind.HOW:
                 code.load(Size.U32, R1, R7, HOW_AT + 8 * fact.index)
                 self._mask(fact.mask)
+            case Kind.CLOSED:
+                code.load(Size.U64, R1, R7, CLOSED_KIND_AT)
             case Kind.RELATIVE:
                 code.load(Size.U64, R1, R7, IS_RELATIVE)
             case kind:

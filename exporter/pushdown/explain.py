@@ -6,11 +6,12 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.pushdown.analysis import CallFilter, RuleShare
-from exporter.pushdown.atoms import Atom
+from exporter.pushdown.atoms import Atom, InSet
 from exporter.pushdown.facts import Fact, Kind
 from exporter.pushdown.ir import FALSE, TRUE, All, Literal, Predicate
 from exporter.pushdown.ir import Any as Any_
 from exporter.pushdown.layout import CallLayout
+from exporter.pushdown.observation import Closed
 from exporter.rules.bind import Test
 from exporter.sources.probe.syscalls import Hook, Step
 
@@ -148,6 +149,9 @@ def _atom(atom: Atom, call: CallLayout) -> str:
     fact = atom.fact
     if isinstance(fact, Fact) and fact.kind in {Kind.HOST, Kind.RELATIVE}:
         return str(fact)
+    if isinstance(atom, InSet) and atom.fact.kind is Kind.CLOSED:
+        kinds = ", ".join(Closed(value).name.lower() for value in sorted(atom.values))
+        return f"{fact} in ({kinds})"
     if not isinstance(fact, Fact) or fact.kind is not Kind.ARG:
         return str(atom)
     for index, place in call.places.items():

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     REMOTE_ADDRESS6 = "remote IPv6 address"
     REMOTE_PORT = "remote port"
     RELATIVE = "path is relative"
+    CLOSED = "kind of what was closed"
 
 
 _SOCKET_KINDS = {
@@ -95,7 +96,7 @@ class Fact:
             return Group.PATH
         if self.kind is Kind.HOW:
             return Group.HOW
-        return Group.CALL if self.kind in {Kind.RET, Kind.ARG} else Group.TASK
+        return Group.CALL if self.kind in {Kind.RET, Kind.ARG, Kind.CLOSED} else Group.TASK
 
     def read(self, seen: Observation) -> int | None:
         """The number; None when it is not known."""
@@ -122,6 +123,8 @@ class Fact:
                 return None if path is None else int(seen.paths[0] != path)
             case Kind.HOW:
                 return None if seen.how is None else seen.how[self.index] & self.mask
+            case Kind.CLOSED:
+                return seen.closed
             case Kind.EXE_FLAGS:
                 return seen.exe_flags & self.mask
             case kind:

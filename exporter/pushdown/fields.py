@@ -24,6 +24,14 @@ from exporter.pushdown.approximation import (
     negated,
 )
 from exporter.pushdown.atoms import Below, InSet
+from exporter.pushdown.closed_fields import (
+    closed_directory,
+    closed_file_name,
+    closed_name,
+    closed_type,
+    closed_type_char,
+    is_close,
+)
 from exporter.pushdown.facts import Fact, Kind, Text
 from exporter.pushdown.layout import CallLayout, Form, Place
 from exporter.pushdown.simplify import any_of
@@ -144,6 +152,8 @@ def _opened(call: CallLayout) -> Text | None:
 
 
 def _fd_name(test: Test, call: CallLayout) -> Approximation:
+    if is_close(call):
+        return closed_name(test)
     path = _opened(call)
     return UNKNOWN if path is None else values.text(test, path)
 
@@ -161,6 +171,8 @@ def _fd_raw_name(test: Test, call: CallLayout) -> Approximation:
 
 
 def _fd_file_name(test: Test, call: CallLayout) -> Approximation:
+    if is_close(call):
+        return closed_file_name(test)
     path = _opened(call)
     if path is None:
         return UNKNOWN
@@ -169,6 +181,8 @@ def _fd_file_name(test: Test, call: CallLayout) -> Approximation:
 
 
 def _fd_directory(test: Test, call: CallLayout) -> Approximation:
+    if is_close(call):
+        return closed_directory(test)
     path = _opened(call)
     if path is None:
         return UNKNOWN
@@ -185,6 +199,8 @@ def _split(
 
 
 def _fd_type_char(test: Test, call: CallLayout) -> Approximation:
+    if is_close(call):
+        return closed_type_char(test, call)
     if call.socket is not None:
         return socket_type_char(test, call)
     if call.step not in _OPENS:
@@ -198,6 +214,8 @@ def _fd_type_char(test: Test, call: CallLayout) -> Approximation:
 
 
 def _fd_type(test: Test, call: CallLayout) -> Approximation:
+    if is_close(call):
+        return closed_type(test)
     if call.socket is not None:
         return socket_type(test, call)
     if call.step not in _OPENS:

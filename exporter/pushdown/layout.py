@@ -35,6 +35,9 @@ class Form(StrEnum):
     HOW = "word of a struct open_how"
 
 
+CLOSED = -1
+"""In place of the argument that is a path: that of what was closed, or CLOSED_PATH."""
+
 HERE = -1
 """In place of the argument with a directory: the task's working directory."""
 
@@ -100,6 +103,7 @@ def call_layout(name: str) -> CallLayout:
     spec = CALLS[name]
     kind = event_type(spec.event)
     places: dict[int, Place] = {}
+    closed: tuple[int, ...] = ()
     socket: int | None = None
     match spec.step:
         case Step.GENERIC:
@@ -111,6 +115,7 @@ def call_layout(name: str) -> CallLayout:
             places = {1: Place(0, Form.PATH, base=HERE), 2: Place(1, Form.MODE)}
         case Step.CLOSE:
             places = {1: Place(0, Form.FD)}
+            closed = (CLOSED,)
         case Step.SOCKET:
             places = {index: Place(index - 1, Form.WORD) for index in (1, 2, 3)}
         case Step.PTRACE:
@@ -131,8 +136,8 @@ def call_layout(name: str) -> CallLayout:
         event=kind,
         step=spec.step,
         places=places,
-        paths=tuple(place.argument for place in paths),
-        bases=tuple(place.base for place in paths),
+        paths=closed or tuple(place.argument for place in paths),
+        bases=(None,) if closed else tuple(place.base for place in paths),
         socket=socket,
         has_messages=spec.step is Step.IO and bool(spec.flags & IO_MESSAGES),
         how=_HOW if spec.step is Step.OPEN and spec.flags & OPEN_HOW else None,

@@ -9,6 +9,8 @@ from exporter.pushdown.facts import Kind, Text
 from exporter.pushdown.paths import PATH_BYTES
 from exporter.sources.probe.source_text import EVENT_CODES, FILTER_TEXTS_BYTES
 
+MAP_SCRATCH = 2
+"""Array: CPU -> struct scratch, of which the filter of close looks at what was closed."""
 MAP_FILTERS = 8
 """Program array: system call number -> filter; RECORD -> what writes the record."""
 MAP_MEMORY = 9
@@ -60,7 +62,10 @@ CUT, CLIMB, NAMES, TOTAL, ROOT, SAVED = (ASK_LENGTH + 8 * place for place in ran
 mount, words that are put back."""
 SAVED_WORDS = 3
 
-_COMM = SAVED + 8 * SAVED_WORDS
+CLOSED_KIND_AT = SAVED + 8 * SAVED_WORDS
+"""What a close closed."""
+
+_COMM = CLOSED_KIND_AT + 8
 _PATH = _COMM + 64
 TEXT2 = 1024
 """Distance between the two paths, a power of two."""

@@ -1,5 +1,6 @@
 """What the kernel knows when a call returns: what predicates are about, as a value for Python."""
 
+from enum import IntEnum
 from typing import Optional
 
 from msgspec import Struct, structs
@@ -38,6 +39,24 @@ class Socket(Struct, frozen=True):
         return None if all(end == 0 or end >> 32 == _MAPPED >> 32 for end in ends) else self
 
 
+CLOSED_PATH = b"/-"
+"""Stands where a path would, when what was closed has none."""
+
+
+class Closed(IntEnum):
+    """Kinds of what was closed, as far as filters tell them apart (bpf/layout.h)."""
+
+    NONE = 0
+    FILE = 1
+    DIRECTORY = 2
+    PIPE = 3
+    IPV4 = 4
+    IPV6 = 5
+    UNIX = 6
+    NAMELESS = 7
+    OTHER = 8
+
+
 class Observation(Struct, kw_only=True, frozen=True):
     """What the kernel knows when a call returns.
 
@@ -45,6 +64,7 @@ class Observation(Struct, kw_only=True, frozen=True):
     bases: for each of them the directory it starts from when it is relative, None where that is not
     known, or ALONE.
     how: the words of a struct open_how, None where they cannot be read. socket: as filters see it.
+    closed: what a close closed.
     exe_flags and what follows: of a new image, None where the record tells no text.
     """
 
@@ -61,6 +81,7 @@ class Observation(Struct, kw_only=True, frozen=True):
     paths: tuple[bytes | None, ...] = ()
     bases: tuple[bytes | None, ...] = ()
     socket: Socket | None = None
+    closed: Closed = Closed.NONE
     exe_flags: int = 0
     exe: bytes | None = None
     exepath: bytes | None = None

@@ -25,6 +25,7 @@ from exporter.pushdown.approximation import (
     negated,
 )
 from exporter.pushdown.atoms import Below, InSet
+from exporter.pushdown.closed_fields import closed_end, is_close
 from exporter.pushdown.facts import Fact, Kind
 from exporter.pushdown.layout import CallLayout
 from exporter.pushdown.observation import AF_INET, AF_INET6, AF_UNIX
@@ -109,6 +110,8 @@ def _both_families(decide: Decide, test: Test, end: _End, *, is_port: bool) -> l
 
 def _of_end(decide: Decide, *, is_server: bool, is_port: bool = False) -> KernelTest:
     def test_end(test: Test, call: CallLayout) -> Approximation:
+        if is_close(call):
+            return closed_end(test)
         ends = _ends(call)
         if ends is None:
             return UNKNOWN

@@ -17,9 +17,19 @@ from exporter.events.host import Host
 from exporter.events.native import live_decoders
 from exporter.pushdown.layout import HERE, CallLayout, call_layout
 from exporter.pushdown.memory import MAX_LEVELS
-from exporter.pushdown.observation import AF_INET, AF_INET6, AF_UNIX, Observation, Socket
+from exporter.pushdown.observation import (
+    AF_INET,
+    AF_INET6,
+    AF_UNIX,
+    CLOSED_PATH,
+    Closed,
+    Observation,
+    Socket,
+)
 from exporter.pushdown.paths import ALONE
 from exporter.rules.engine import Engine
+from exporter.sources.probe.fd_facts import decode_fd
+from exporter.sources.probe.record import Attachment
 from exporter.sources.probe.syscalls import CALLS, HAS_DIRFD, IO_SENT, Step
 from exporter.state.procfs import Procfs
 from exporter.state.state import State
@@ -34,7 +44,7 @@ CALL_NAMES = (
     "open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "linkat",
     "symlink", "symlinkat",
     "chmod", "fchmod", "fchmodat", "mkdir", "mkdirat", "ptrace", "socket", "connect", "accept4",
-    "listen", "sendto", "sendmmsg", "recvfrom", "dup2", "getsockname", "mknodat",
+    "listen", "sendto", "sendmmsg", "recvfrom", "dup2", "getsockname", "mknodat", "close",
 )  # fmt: skip
 
 
@@ -50,7 +60,8 @@ class LiveCall:
 
     how: flags, mode and resolve of openat2, which lie in memory. cwd: where relative paths start
     from; with a descriptor it is that of `directory_of`. socket: as the kernel has it. to: the
-    address given with what is sent or received on a socket without a peer.
+    address given with what is sent or received on a socket without a peer. closed: what the probe
+    noted at the entry of a close, as in an attachment; None for nothing.
     """
 
     name: str
@@ -68,6 +79,7 @@ class LiveCall:
     tty: int = 0
     how: tuple[int, int, int] = (0, 0, 0)
     cwd: bytes = b"/work/dir"
+    closed: bytes | None = None
 
     @property
     def layout(self) -> CallLayout:
@@ -102,13 +114,48 @@ class LiveCall:
             gid=self.gid,
             loginuid=self.loginuid,
             is_host=self.is_host,
-            paths=tuple(self.paths),
+            paths=(self._closed_path(),) if self.name == "close" else tuple(self.paths),
             bases=tuple(bases),
+            closed=self._closed_kind() if self.name == "close" else Closed.NONE,
             socket=None if self.layout.socket is None else self._seen_socket(),
             vpid=self.vpid,
             tty=self.tty,
             how=self.how if self.name == "openat2" else None,
         )
+
+    @property
+    def took(self) -> bytes | None:
+        """What was taken over of the note: nothing where another thread was quicker."""
+        return None if self.ret == -_EBADF else self.closed
+
+    def _closed_kind(self) -> Closed:
+        """As bpf/syscalls_close.h tells it."""
+        if self.took is None:
+            return Closed.OTHER if self.ret < 0 and self.ret != -_EBADF else Closed.NONE
+        match FdType(self.took[16]):
+            case FdType.PIPE:
+                return Closed.PIPE if len(_closed_name(self.took)) <= 1 else Closed.OTHER
+            case FdType.FILE_V2:
+                is_path = _closed_name(self.took).startswith(b"/")
+                return Closed.FILE if is_path else Closed.OTHER
+            case kind:
+                return _CLOSED_KINDS[kind]
+
+    def closed_struct(self) -> bytes:
+        """struct closed of bpf/layout.h."""
+        kind, body = self._closed_kind(), self.took or b""
+        at, name = 0, b""
+        if kind in {Closed.FILE, Closed.DIRECTORY}:
+            at, name = (27 if kind is Closed.FILE else 23), _closed_name(body)
+        attachment = struct.pack("<HH", Attachment.FD, len(body)) + body
+        return struct.pack("<IIIII4x", len(body) and 4 + len(body), 0, kind, at, len(name)) + (
+            attachment if body else b""
+        )
+
+    def _closed_path(self) -> bytes:
+        if self.took is None or self._closed_kind() not in {Closed.FILE, Closed.DIRECTORY}:
+            return CLOSED_PATH
+        return _closed_name(self.took)
 
     def _seen_socket(self) -> Socket | None:
         one = None if self.socket is None else self.socket.as_seen()
@@ -151,6 +198,8 @@ class LiveCall:
         return event
 
     def _attached(self) -> dict[int, Fd] | None:
+        if self.name == "close":
+            return None if self.took is None else dict([decode_fd(self.took)])
         socket = self.socket
         if socket is None or self.layout.socket is None:
             return None
@@ -204,6 +253,62 @@ IP_FAMILIES = (AF_INET, AF_INET6)
 MAPPED = bytes(10) + b"\xff\xff"
 _UDP = 17
 _L4 = {6: L4Proto.TCP, _UDP: L4Proto.UDP, 1: L4Proto.ICMP, 58: L4Proto.ICMP}
+
+
+_EBADF = 9
+_CLOSED_KINDS = {
+    FdType.DIRECTORY: Closed.DIRECTORY,
+    FdType.IPV4: Closed.IPV4,
+    FdType.IPV4_LISTEN: Closed.IPV4,
+    FdType.IPV6: Closed.IPV6,
+    FdType.IPV6_LISTEN: Closed.IPV6,
+    FdType.UNIX: Closed.UNIX,
+    FdType.UNSUPPORTED: Closed.NAMELESS,
+    FdType.PIDFD: Closed.NAMELESS,
+    FdType.NETLINK: Closed.NAMELESS,
+    FdType.UNKNOWN: Closed.NAMELESS,
+}
+
+
+def _closed_name(noted: bytes) -> bytes:
+    at = 21 if noted[16] == FdType.FILE_V2 else 17
+    (size,) = struct.unpack_from("<H", noted, at)
+    return noted[at + 2 : at + 2 + size]
+
+
+def note_of(number: int, kind: FdType, rest: bytes) -> bytes:
+    """What the probe notes of a descriptor (bpf/attach.h)."""
+    return struct.pack("<qQB", number, 77, kind) + rest
+
+
+def _named(name: bytes) -> bytes:
+    return struct.pack("<H", len(name)) + name
+
+
+def _notes(number: int) -> list[bytes]:
+    """Of every kind of descriptor."""
+    v4, v6 = bytes((127, 0, 0, 1)), bytes(15) + b"\1"
+    mapped = MAPPED + v4
+    paths = [path for path in PATHS if path[:1] == b"/" or not path]
+    return [
+        *(note_of(number, FdType.FILE_V2, bytes(4) + _named(path or b"memfd:x") + bytes(4))
+          for path in paths),
+        *(note_of(number, FdType.DIRECTORY, _named(path)) for path in paths if path),
+        note_of(number, FdType.PIPE, _named(b"/")),
+        note_of(number, FdType.PIPE, _named(b"/tmp/a")),
+        note_of(number, FdType.IPV4, struct.pack("<4s4sHHB", v4, v4, 40000, 22, 2)),
+        note_of(number, FdType.IPV4, struct.pack("<4s4sHHB", bytes(4), bytes(4), 0, 0, 2)),
+        note_of(number, FdType.IPV4_LISTEN, struct.pack("<4sHB", v4, 80, 2)),
+        note_of(number, FdType.IPV6, struct.pack("<16s16sHHB", v6, v6, 22, 40000, 3)),
+        note_of(number, FdType.IPV6, struct.pack("<16s16sHHB", mapped, mapped, 8080, 53, 3)),
+        note_of(number, FdType.IPV6_LISTEN, struct.pack("<16sHB", v6, 443, 2)),
+        note_of(number, FdType.UNIX, struct.pack("<QQ", 1, 2) + _named(b"/run/peer.sock")),
+        note_of(number, FdType.UNSUPPORTED, _named(b"[eventfd]")),
+        note_of(number, FdType.UNSUPPORTED, _named(b"[other]")),
+        note_of(number, FdType.PIDFD, _named(b"/")),
+        note_of(number, FdType.NETLINK, bytes(2)),
+        note_of(number, FdType.UNKNOWN, b""),
+    ]  # fmt: skip
 
 
 def _packed(address: int, *, is_six: bool) -> bytes:
@@ -321,6 +426,10 @@ def _transfer(call: LiveCall) -> list[bytes]:
     return [fields.get(param.name, b"") for param in call.layout.event.params]
 
 
+def _close(call: LiveCall) -> list[bytes]:
+    return [_s64(call.ret), _s64(_s32(call.args[0]))]
+
+
 _WRITERS: dict[Step, Callable[[LiveCall], list[bytes]]] = {
     Step.OPEN: _open,
     Step.CREAT: _creat,
@@ -329,6 +438,7 @@ _WRITERS: dict[Step, Callable[[LiveCall], list[bytes]]] = {
     Step.CONNECT: _connect,
     Step.ACCEPT: _accept,
     Step.IO: _transfer,
+    Step.CLOSE: _close,
 }
 
 PATHS = (
@@ -363,6 +473,12 @@ def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall
     args = [draw(st.sampled_from((0, 1, 2, 3, 0o100, 0o1101, 0o200000, 0o20000000, 16, 17, 0o4755,
                                   0o777, 0xFFFFFF9C, 0x4206, 1 << 40)))
             for _ in range(6)]  # fmt: skip
+    closed = None
+    if name == "close":
+        args[0] = draw(st.sampled_from((0, 3, 63, 0xFFFFFFFF)))
+        ret = draw(st.sampled_from((0, 0, 0, 0, ret, -_EBADF)))
+        number = _s32(args[0])
+        closed = draw(st.sampled_from((*_notes(number), None))) if number >= 0 else None
     path_count = sum(letter in "PS" for letter in CALLS[name].ops) or len(layout.paths)
     paths = [draw(st.sampled_from((*PATHS, None))) for _ in range(path_count)]
     socket = None
@@ -400,4 +516,5 @@ def live_calls(draw: st.DrawFn, names: tuple[str, ...] = CALL_NAMES) -> LiveCall
         tty=draw(st.sampled_from((0, 34816, 1025, 1 << 20 | 0x8805))),
         how=(args[2], args[3], args[4]),
         cwd=draw(st.sampled_from(CWDS)),
+        closed=closed,
     )

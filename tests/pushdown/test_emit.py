@@ -15,11 +15,12 @@ from exporter.pushdown.emit_resolver import emit_resolver
 from exporter.pushdown.emit_socket import ACCEPTS_LET_THROUGH
 from exporter.pushdown.facts import Text
 from exporter.pushdown.ir import FALSE, TRUE, Literal
-from exporter.pushdown.memory import FILTERED, HEAD_BYTES
+from exporter.pushdown.memory import FILTERED, HEAD_BYTES, MAP_SCRATCH
 from exporter.pushdown.observation import Socket
 from exporter.pushdown.paths import is_plain
 from exporter.rules.ruleset import Ruleset
 from exporter.sources.probe.maps import FILTER_MEMORY_BYTES
+from exporter.sources.probe.source_text import CLOSED_AT, SCRATCH_BYTES
 from exporter.sources.probe.syscalls import CALLS, native_numbers
 from tests.pushdown.bpf_machine import HOST_MNTNS, OFFSETS, Machine
 from tests.pushdown.kernel_conditions import conditions
@@ -54,6 +55,9 @@ def decide(one, target, call, junk=b"\xa5"):
     directories.pop(0xFFFFFF9C, None)
     socket = None if call.layout.socket is None else call.socket
     machine.lay_out(call.observe(), paths, directories, socket)
+    if call.name == "close":
+        scratch = machine.region(SCRATCH_BYTES, bytes(CLOSED_AT) + call.closed_struct())
+        machine.maps[MAP_SCRATCH] = lambda _cpu: scratch
     code = emit_filter(one, target)
     machine.programs = {machine.number: code, RESOLVER: emit_resolver(target)}
     return machine, machine.run(code, junk * FILTER_MEMORY_BYTES)

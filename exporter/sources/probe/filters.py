@@ -15,7 +15,7 @@ from exporter.sources.probe.syscalls import MAX_NUMBER, Hook, native_numbers
 _CLOSE = MAX_NUMBER + 3
 """Index of the filter of close."""
 
-_CALL_MAPS = frozenset({"filters", "filter_memory", "filter_ports"})
+_CALL_MAPS = frozenset({"filters", "filter_memory", "filter_ports", "scratch"})
 _HOOK_MAPS = frozenset({"scratch", "steps", "judged", "names"})
 
 

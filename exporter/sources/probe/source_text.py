@@ -76,6 +76,9 @@ SCRATCH_BYTES = 48 * 1024
 CLOSING_BYTES = 4224
 """Size of struct closing (bpf/layout.h)."""
 
+CLOSED_AT = 41872
+"""Where struct closed is in struct scratch (bpf/layout.h)."""
+
 BUSY_CALLS = ("open", "openat", "connect", "accept4", "socket")
 """Calls that are made often enough to pay for a branch of their own on the way to their filter."""
 
@@ -134,6 +137,7 @@ def build_text(directory: Path, offsets: str) -> str:
         f"#define SCRATCH_BYTES {SCRATCH_BYTES}",
         f"#define JUDGED_BYTES {JUDGED_BYTES}",
         f"#define CLOSING_BYTES {CLOSING_BYTES}",
+        f"#define CLOSED_AT {CLOSED_AT}",
     ]
     numbers = native_numbers(architecture())
     lines += [

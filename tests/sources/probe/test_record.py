@@ -24,6 +24,7 @@ PRINTER = """
 #define SCRATCH_BYTES {scratch}
 #define JUDGED_BYTES {judged}
 #define CLOSING_BYTES {closing}
+#define CLOSED_AT {closed}
 #include "{bpf}/include/linux/types.h"
 #define offsetof(t, m) __builtin_offsetof(t, m)
 #include "{bpf}/layout.h"
@@ -71,6 +72,7 @@ def c_layout(tmp_path_factory):
         "scratch": source_text.SCRATCH_BYTES,
         "judged": source_text.JUDGED_BYTES,
         "closing": source_text.CLOSING_BYTES,
+        "closed": source_text.CLOSED_AT,
     }
     text = PRINTER.format(bpf=BPF, lines=lines, **sizes)
     # Our own types stand beside the compiler's; keep them apart.
