@@ -60,31 +60,25 @@ class Closing:
         self._function = function
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether maps and programs are in the kernel."""
-        return bool(self._own)
-
-    @property
     def is_attached(self) -> bool:
         """Whether closes are looked at."""
         return self._link >= 0
 
-    def load(self) -> None:
-        """Load all, and have every exit of close take its note. Raises ProbeError."""
+    def attach(self) -> None:
+        """Look at every close from now on, unless that is so already. Raises ProbeError.
+
+        To be called before events of close are wanted: the few notes that nobody takes until then
+        lie there until their threads close something else.
+        """
         with self._lock:
-            if self._own:
+            if self._link >= 0:
                 return
             try:
                 self._load()
+                self._attach()
             except BaseException:
                 self._release()
                 raise
-
-    def attach(self) -> None:
-        """Look at every close from now on; `load` comes before. Raises ProbeError."""
-        with self._lock:
-            if self._link < 0:
-                self._attach()
 
     def release(self) -> None:
         """Detach and remove all; may be called twice."""
@@ -105,6 +99,7 @@ class Closing:
                 self._attach()
 
     def _load(self) -> None:
+        """Everything, and what takes the notes in its place."""
         own = self._own
         own["closing"] = kernel.create_map(
             "lanner_closing", MapShape(kernel.HASH, 4, source_text.CLOSING_BYTES, NOTES_MAX)

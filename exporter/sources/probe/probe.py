@@ -92,9 +92,6 @@ class Probe:
             for program in self._hooks():
                 self._attach(program)
             self._seed_scope()
-            if "close" in self.reported:
-                self._closing.load()
-                self._closing.attach()
         except BaseException:
             self.close()
             raise
@@ -161,14 +158,10 @@ class Probe:
         fail, and of clone only the child's side. Calls that the architecture lacks are passed over.
         Raises ProbeError for calls that the probe does not know.
         """
-        closes = self._links and "close" in calls | followed
-        if closes:
-            self._closing.load()
-        self._calls.report(calls, followed)
-        if closes:
-            # Not before, for only events that are reported take their notes with them.
+        if "close" in calls | followed:
             self._closing.attach()
-        else:
+        self._calls.report(calls, followed)
+        if "close" not in self.reported:
             self._closing.release()
         if self._links and event_type(EXECVE).code in self._calls.codes:
             # Successful execs are wanted: attach what tells of them.
