@@ -9,11 +9,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from exporter.errors import ConfigError, Span
+from exporter.server.yaml_depth import check_depth
 
 Path = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$?\$\{([^}]*)\}")
@@ -39,7 +40,7 @@ def read_document(text: str, file: str, environ: Mapping[str, str] = os.environ)
     document = Document()
     loader = yaml.CSafeLoader(text)
     try:
-        _check_depth(text)
+        check_depth(text)
         node = loader.get_single_node()
         if node is None:
             return document
@@ -67,20 +68,6 @@ def read_document(text: str, file: str, environ: Mapping[str, str] = os.environ)
             )
         )
     return document
-
-
-def _check_depth(text: str) -> None:
-    """Raises MarkedYAMLError where YAML is nested so deeply that composing it would overflow."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > 2 * _MAX_DEPTH:
-                raise yaml.MarkedYAMLError(
-                    problem="nested too deeply", problem_mark=cast("yaml.Mark", event.start_mark)
-                )
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 class _Reader:
@@ -173,7 +160,7 @@ def apply_option(document: Document, option: str) -> None:
         )
         return
     try:
-        _check_depth(text)
+        check_depth(text)
         value = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError) as error:
         problem = getattr(error, "problem", None) or error

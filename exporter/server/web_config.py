@@ -14,6 +14,7 @@ import yaml
 from msgspec import Struct
 
 from exporter.errors import ServerError
+from exporter.server.yaml_depth import check_depth
 
 _BCRYPT = re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -89,7 +90,9 @@ class WebConfig(Struct, frozen=True, kw_only=True):
 def read_web_config(path: Path) -> WebConfig:
     """Read and check the file. Raises ServerError with one sentence that names the file."""
     try:
-        document = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+        text = path.read_bytes()
+        check_depth(text)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
         file = msgspec.convert({} if document is None else document, _File)
     except OSError as error:
         raise _error(path, error.strerror or "cannot be read") from error
@@ -99,13 +102,20 @@ def read_web_config(path: Path) -> WebConfig:
         raise _error(path, f"{place}{getattr(error, 'problem', None) or 'no YAML'}") from error
     except msgspec.ValidationError as error:
         raise _error(path, _sentence(error)) from error
+    except ValueError as error:  # such as a date that does not exist
+        raise _error(path, f"a value that YAML does not know: {error}") from error
     headers = file.http_server_config.headers
     if unknown := set(headers) - set(HEADERS):
         raise _error(path, f'header "{min(unknown)}" cannot be set; {", ".join(HEADERS)} can')
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise _error(path, f'header "{name}" holds what no header can: {value!r}')
     users = file.basic_auth_users or {}
     for user, hashed in users.items():
         if _BCRYPT.fullmatch(hashed) is None:
             raise _error(path, f'the password of "{user}" is no bcrypt hash', _BCRYPT_HINT)
+    if file.rate_limit.burst < 0:
+        raise _error(path, f"rate_limit.burst: expected at least 0, not {file.rate_limit.burst}")
     tls = _checked_tls(path, file.tls_server_config)
     return WebConfig(
         tls=tls,
@@ -123,6 +133,9 @@ def _checked_tls(path: Path, tls: TlsSection | None) -> TlsSection | None:
     """The section with absolute file names; None where it says nothing."""
     if tls is None or tls == TlsSection():
         return None
+    for name in (tls.cert_file, tls.key_file, tls.client_ca_file):
+        if "\0" in name:
+            raise _error(path, f"no file can have the name {name!r}")
     if bool(tls.cert) == bool(tls.cert_file) or bool(tls.key) == bool(tls.key_file):
         raise _error(path, "tls_server_config needs cert_file and key_file, or cert and key")
     if tls.client_ca and tls.client_ca_file:

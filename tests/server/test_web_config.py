@@ -94,6 +94,11 @@ CERT = "cert_file: a, key_file: b"
         ("basic_auth_users: {bob: secret}", 'the password of "bob" is no bcrypt hash'),
         ("http_server_config: {headers: {X-Other: a}}", 'header "X-Other" cannot be set'),
         ("rate_limit: {interval: soon}", 'expected a duration such as 1s, not "soon"'),
+        ("rate_limit: {interval: 1s, burst: -1}", "expected at least 0, not -1"),
+        ("rate_limit: 2001-99-99", "a value that YAML does not know: month must be in 1..12"),
+        ('tls_server_config: {cert_file: "a\\0b", key_file: b}', "no file can have the name"),
+        ('http_server_config: {headers: {X-Frame-Options: "a\\nb"}}', "holds what no header can"),
+        pytest.param("[" * 100_000, "line 1: nested too deeply", id="deep"),
     ],
 )
 def test_what_means_nothing_is_said(tmp_path, text, message) -> None:
