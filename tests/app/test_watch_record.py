@@ -77,7 +77,8 @@ def test_the_end_is_recorded(path):
     async def live_and_die():
         one = record(path)
         task = asyncio.create_task(one.run())
-        await asyncio.sleep(0.05)
+        while not path.exists():  # noqa: ASYNC110  nothing tells of it
+            await asyncio.sleep(0.001)
         path.unlink()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -20,7 +20,7 @@ from exporter.sources.runtimes.follower import Place, WatchOptions
 from exporter.sources.runtimes.watch import RuntimeWatch
 
 QUICK = WatchOptions(
-    retry=0.001, patience=0.003, answer=0.2, reconcile=0.01, look=0.01, backoff=(0.001, 0.002)
+    retry=0.001, patience=0.003, answer=60, reconcile=0.01, look=0.01, backoff=(0.001, 0.002)
 )
 
 
@@ -123,7 +123,7 @@ class Told:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait until it holds; the test's timeout ends what never does."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  conditions are of the test's making
             await asyncio.sleep(0.001)
 
