@@ -83,7 +83,6 @@ class _Emitter:
         self.closely, self.unknown = Label(), Label()
         self.groups = groups_of(one.predicate)
         self.relative = RelativePaths(self.facts, self._bases())
-        self._branch = Branches(self.code, self._test, _first_in_all, _first_in_any).emit
 
     def emit(self) -> bytes:
         """Everything.
@@ -166,6 +165,11 @@ class _Emitter:
         bound = without_if_unlikely(self.one.predicate, {Group.TASK})
         Quick(self.facts, rarely.branch, maybe, self.drop).decide(bound)
         rarely.finish()
+
+    def _branch(self, predicate: Predicate, yes: Label, no: Label) -> None:
+        """Go to one of the labels."""
+        # Not kept: it holds us, and what holds itself stays until the next full collection.
+        Branches(self.code, self._test, _first_in_all, _first_in_any).emit(predicate, yes, no)
 
     def _branch_by_task(self, task: TaskFacts, predicate: Predicate, yes: Label, no: Label) -> None:
         """`_branch` where other facts of the task were read than all that the filter asks for."""

@@ -6,7 +6,18 @@ import sys
 
 import pytest
 
+from exporter.alerts.maker import AlertOptions
 from exporter.app.memory import clean_ranges, give_back_memory, trim_heap
+from exporter.app.reported_calls import calls_for
+from exporter.app.rule_files import load_active
+from exporter.pushdown.analysis import analyse, analyse_hooks
+from exporter.pushdown.emit import emit_filter
+from exporter.pushdown.emit_hook import Asked, emit_hook_filter
+from exporter.rules.loader import RuleOptions
+from exporter.sources.probe.syscalls import native_numbers
+from tests.pushdown.test_emit import TARGETS
+
+TARGET = TARGETS[0]
 
 SMAPS = """\
 00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/clean
@@ -69,6 +80,30 @@ def test_giving_back_leaves_nothing_behind():
         for _ in range(3):
             trim_heap()
             give_back_memory()
+        left = gc.collect()
+    finally:
+        gc.enable()
+
+    assert left == 0
+
+
+def rules_for_the_kernel() -> None:
+    """All of a reload that is our own code: rules, their functions, their filters."""
+    rules = load_active([], RuleOptions(), AlertOptions(hostname="h"), is_base64=False).ruleset
+    calls = calls_for(rules) & native_numbers(TARGET.machine).keys()
+    for one in analyse(rules, sorted(calls)).values():
+        emit_filter(one, TARGET)
+    for one in analyse_hooks(rules).values():
+        emit_hook_filter(one, Asked.of(one.predicate), [])
+
+
+def test_a_reload_leaves_nothing_behind():
+    """Everything that it makes goes with its last name: what is in cycles stays for reloads."""
+    rules_for_the_kernel()
+    gc.collect()
+    gc.disable()
+    try:
+        rules_for_the_kernel()
         left = gc.collect()
     finally:
         gc.enable()
