@@ -76,14 +76,15 @@ def run_composed(
 
     is_reload_due: whether SIGHUP came before the loop took it over.
     """
+    # Of what the imports have read of libraries, little is needed for the rest of the start. Now,
+    # before the rules are loaded: by then the probe may have mapped its ring.
+    give_back_memory()
     log = start_log(config.log_level, config.log_format)
 
     async def serve() -> int:
         """Compose inside the loop that will run the parts."""
         loop = asyncio.get_running_loop()
         node = Node(compose(config, probe, log), log)
-        # Of what the imports have read of libraries, little is needed for the rest of the start.
-        give_back_memory()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, node.stop)
         loop.add_signal_handler(signal.SIGHUP, node.reload_soon)
