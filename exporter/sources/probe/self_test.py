@@ -11,6 +11,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from exporter.errors import ProbeError
@@ -29,6 +30,9 @@ _ANSWER_NS = 1_000_000_000
 
 _STUCK_NS = 10_000_000_000
 """A reader that got nothing in so long, though there is something, reads at the wrong place."""
+
+
+_UNKNOWN = -1
 
 
 class Tested(Protocol):
@@ -69,7 +73,9 @@ class SelfTest:
         self._next_ns = 0
         self._asked_ns = 0
         """When the test that runs was begun; 0 while none does."""
-        self._end = 0
+        self._is_over: Callable[[], bool] = bool
+        self._end = _UNKNOWN
+        """Where the answers are at the latest: what was given when all was done."""
         self._seen = (0, 0)
         self._silent: set[str] = set()
         self._is_second = False
@@ -106,8 +112,13 @@ class SelfTest:
         self._silent = set(HOOKS) & probe.attached
         self._seen = (probe.pressed(), self._delivered())
         self._asked_ns = now_ns
-        make_beats()
-        self._end = probe.positions()[1]
+        self._is_over = make_beats()
+        self._end = _UNKNOWN
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if self._is_over():
+            self._end = self._probe.positions()[1]
 
     def _judge(self, now_ns: int) -> list[str]:
         taken, given = self._probe.positions()
@@ -118,6 +129,8 @@ class SelfTest:
             self._finish("passed", now_ns)
         elif now_ns - self._asked_ns < _ANSWER_NS:
             pass
+        elif self._end == _UNKNOWN:
+            self._note_end()
         elif taken < self._end:
             if self._delivered() == delivered and now_ns - self._asked_ns >= _STUCK_NS:
                 return self._repair(["ring"], now_ns)
@@ -159,9 +172,15 @@ class SelfTest:
         self.results[hook, "repaired"] += 1
 
 
-def make_beats() -> None:
-    """Do what the probe answers: the system call, and the end of a thread."""
+def make_beats() -> Callable[[], bool]:
+    """Do what the probe answers: the system call, and the end of a thread.
+
+    Returns a function that tells whether the thread is gone. `join` does not: it waits for the end
+    of the thread's Python code, and on a busy machine the kernel's end may come much later.
+    """
     ctypes.CDLL(None).syscall(ctypes.c_long(BEAT_CALL))
     thread = threading.Thread(target=int, name="self-test", daemon=True)
     thread.start()
     thread.join()
+    entry = Path(f"/proc/self/task/{thread.native_id}")
+    return lambda: not entry.exists()

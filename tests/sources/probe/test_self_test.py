@@ -27,18 +27,22 @@ class FakeProbe:
         self.gone: list[str] = []
         self.taken = self.given = 0
         self.full = 0
+        self.is_over = True
         self.delivered = count()
         self.events = 0
         self.waiting: list[bytes] = []
         self.test = SelfTest(self, 10 * SECOND, lambda: self.events)
         monkeypatch.setattr(self_test, "make_beats", self.beat)
 
-    def beat(self) -> None:
+    def beat(self):
         """The kernel's side of the calls."""
+        if not self.is_over:
+            return lambda: self.is_over
         for number, hook in enumerate(HOOKS):
             if hook in self.answering and not self.full:
                 self.waiting.append(BEATS[number])
                 self.given += 16
+        return lambda: True
 
     def read(self) -> None:
         """The reader takes what waits."""
@@ -105,6 +109,25 @@ def test_a_silent_hook_is_attached_anew(monkeypatch, hook):
     assert probe.test.results[hook, "passed"] == 2
 
 
+def test_a_thread_that_has_not_ended_yet_is_waited_for(monkeypatch):
+    """On a busy machine the kernel may end it seconds later; until then silence proves nothing."""
+    probe = FakeProbe(monkeypatch)
+    probe.test.tick(1)
+    probe.is_over = False
+    probe.test.tick(10 * SECOND + 1)
+    probe.read()
+    for second in (11, 12, 15):
+        assert probe.test.tick(second * SECOND + 1) == []
+
+    probe.is_over = True
+    assert probe.test.tick(16 * SECOND) == []
+    probe.beat()
+    probe.read()
+    assert probe.test.tick(16 * SECOND + 1) == []
+    assert probe.repaired == []
+    assert probe.test.results == {(hook, "passed"): 1 for hook in HOOKS}
+
+
 def test_what_stays_silent_ends_the_process(monkeypatch):
     """Attaching anew did not help: an error that names the hook."""
     probe = FakeProbe(monkeypatch, heals=False)
@@ -148,7 +171,7 @@ def test_a_full_ring_proves_nothing(monkeypatch):
     """Answers that found no room are no silence."""
     probe = FakeProbe(monkeypatch)
     probe.test.tick(1)
-    monkeypatch.setattr(self_test, "make_beats", lambda: setattr(probe, "full", 1))
+    monkeypatch.setattr(self_test, "make_beats", lambda: setattr(probe, "full", 1) or (lambda: True))
     probe.test.tick(10 * SECOND + 1)
     probe.read()
 
