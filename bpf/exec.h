@@ -111,7 +111,10 @@ int step_exec_env(struct bpf_raw_tracepoint_args *ctx)
 		s->flags |= RECORD_TRUNCATED_ENV;
 	}
 	BOUND(size, 0xfff);
-	if (!size || read_user(tail_of(&w), size, from)) {
+	if (!size) {
+		close_param(&w, 0);
+	} else if (read_user(tail_of(&w), size, from)) {
+		s->flags |= RECORD_TRUNCATED_ENV;
 		close_param(&w, 0);
 	} else {
 		terminate(&w, size);

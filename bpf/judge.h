@@ -147,7 +147,7 @@ int step_scan_env(struct bpf_raw_tracepoint_args *ctx)
 		goto submit;
 	length = length_of(s, 15);
 	stride = n->env_stride;
-	if (!length || length > stride * MAX_ENV_PLACES) {
+	if (length > stride * MAX_ENV_PLACES || (!length && s->flags & RECORD_TRUNCATED_ENV)) {
 		found = ~0ull;
 	} else {
 		at = s->env_at;

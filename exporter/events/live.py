@@ -57,7 +57,7 @@ class LiveContext(Struct, kw_only=True, gc=False):
 TRUNCATED_ARGS = 1 << 0
 """The argument list was longer than the probe keeps."""
 TRUNCATED_ENV = 1 << 1
-"""The environment was longer than the probe keeps."""
+"""The environment was longer than the probe keeps, or could not be read."""
 TRUNCATED_PATH = 1 << 2
 """A path or string argument was longer than the probe keeps (4096 bytes), or was cut by it."""
 TRUNCATED_CGROUPS = 1 << 3

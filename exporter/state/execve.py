@@ -8,6 +8,7 @@ from typing import Any
 
 from exporter.events.cgroups import parse_cgroups
 from exporter.events.event import Event
+from exporter.events.live import TRUNCATED_ENV
 from exporter.events.params import decode_all
 from exporter.events.paths import AT_FDCWD, concatenate, with_slash, working_directory
 from exporter.events.strings import as_strings
@@ -50,7 +51,7 @@ def on_execve(tables: Tables, event: Event) -> None:
         tables.threads.drop(thread)
         thread.pid = pid
         tables.threads.add(thread)
-    _set_process_facts(values, thread)
+    _set_process_facts(event, values, thread)
     if event.live is None:
         # Old captures tell no ids here, and then the thread has none any more.
         thread.uid = UNKNOWN_ID if values[26] is None else values[26]
@@ -70,15 +71,17 @@ def on_execve(tables: Tables, event: Event) -> None:
     tables.users.ensure(thread, event.ts_ns, has_settled=True)
 
 
-def _set_process_facts(values: list[Any], thread: Thread) -> None:
+def _set_process_facts(event: Event, values: list[Any], thread: Thread) -> None:
     """Limits, memory, environment, cgroups, terminal, ids, capabilities."""
     for index, name in _PROCESS_FACTS:
         value = values[index]
         if value is not None:
             setattr(thread, name, value)
-    # An empty list is one that could not be read: what was known before stays.
+    # An empty list may be one that could not be read: then what was known before stays.
     if event_env := values[15]:
         thread.env = as_strings(event_env)
+    elif event.live is not None and not event.live.truncated & TRUNCATED_ENV:
+        thread.env = ()
     if event_cgroups := values[14]:
         thread.cgroups = parse_cgroups(event_cgroups)
     if values[22] is not None:

@@ -11,6 +11,7 @@ compares the two.
 from collections.abc import Mapping
 
 from exporter.events.cgroups import parse_cgroups
+from exporter.events.live import TRUNCATED_ENV
 from exporter.events.native import live_decoders
 from exporter.events.paths import with_slash
 from exporter.events.strings import StringList, Strings
@@ -163,7 +164,7 @@ class Lifelines:
         """The entry of a process that runs another program now; as `birth` for the rest."""
         (
             _, record_len, _, _, tid, pid, ptid, _, vpid, uid, gid, loginuid, sid,
-            pgid, vpgid, tty, mntns, _, _, start_boottime_ns, cgroup_id, _, _,
+            pgid, vpgid, tty, mntns, _, bits, start_boottime_ns, cgroup_id, _, _,
             attachments_len, _,
         ) = HEADER.unpack_from(data)  # fmt: skip
         threads = self._threads
@@ -221,9 +222,11 @@ class Lifelines:
         thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb = vmsize, vmrss, vmswap
         thread.loginuid, thread.sid, thread.tty = loginuid, sid, tty
         thread.pgid, thread.vpgid, thread.vpid = pgid, vpgid, vpid
-        # An empty list is one that could not be read: what was known before stays.
+        # An empty list may be one that could not be read: then what was known before stays.
         if env_len:
             thread.env = _strings(thread.env, data, env_at, env_len)
+        elif not bits & TRUNCATED_ENV:
+            thread.env = ()
         if cgroups_len:
             thread.cgroups = self._cgroups(cgroup_id, mntns, data, cgroups_at, cgroups_len)
         else:

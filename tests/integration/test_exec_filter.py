@@ -24,6 +24,7 @@ CONDITIONS = {
     "not": "not proc.cmdline contains e and proc.exepath endswith /true",
     "no arguments": 'proc.args = ""',
     "environment": "proc.env icontains marker_of_the_env",
+    "no environment": 'proc.args contains without-env and proc.env = ""',
     "memfd": "proc.is_exe_from_memfd = true",
     "parent": "proc.pname in (the-parent, python-parent)",
     "not that parent": "not proc.pname = the-parent and proc.args contains other-parent",
@@ -77,6 +78,7 @@ some = [
     ['true', 'y' * 5000, 'needle-at-the-end'], ['true', *['z'] * 2000], ['-', 'a'], ['tru', 'a'],
     ['true', 'left-to'],
 ]
+run(true, ['true', 'without-env'], {{}})
 for args in some:
     run(true, args)
 for value in ('MARKER_of_the_ENV', 'marker_of_the_en', 'x' * 2000 + 'marker_of_the_env',

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.events.host import Host
+from exporter.events.live import TRUNCATED_ENV
 from exporter.events.state_record import BriefLives, StateRecord
 from exporter.events.thread import Thread
 from exporter.sources.probe.decode import Decoder
@@ -244,6 +245,17 @@ def test_the_cgroup_path_of_a_record_names_the_container(tmp_path):
         assert state.host.threads[10].container_id == b""
 
 
+def test_an_empty_environment_is_not_one_that_could_not_be_read(tmp_path):
+    """A program that was started without any has none; a failed read leaves what was known."""
+    state = state_in(tmp_path)
+    quick(state, execve(pid=10, env=strings(b"A=1")))
+    quick(state, execve(pid=10, env=b"", flags=TRUNCATED_ENV))
+    assert tuple(state.host.threads[10].env) == (b"A=1",)
+
+    quick(state, execve(pid=10, env=b""))
+    assert tuple(state.host.threads[10].env) == ()
+
+
 def test_the_same_environment_is_kept_once(tmp_path):
     """Processes that run with one environment share its bytes."""
     state = state_in(tmp_path)
@@ -276,6 +288,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "result": st.sampled_from((0, 0, 0, 0, -2)),
     "exe": st.sampled_from((b"", b"\0", b"ls\0")),
     "args": st.sampled_from((b"", strings(b""), strings(b"a b", b"\xff"))),
+    "flags": st.sampled_from((0, 0, TRUNCATED_ENV)),
     "env": st.sampled_from((b"", strings(b"A=1", b"B=2"), strings(b"C=3"))),
     "cgroups": st.sampled_from((b"", strings(b"memory=/init"), CONTAINER + b"\0", b"odd\0")),
     "cwd": st.sampled_from((b"", b"/", b"/srv", b"/home/ann")),
