@@ -59,7 +59,7 @@ def recorded(stage: Stage, program: str, rounds: int) -> tuple[list[bytes], int]
         storm.start()
         while storm.is_alive():
             start_ns = time.thread_time_ns()
-            records += source.probe.poll(20, is_patient=True)
+            records += source.probe.poll(20)
             took_ns += time.thread_time_ns() - start_ns
         source.probe.detach()
         records += source.probe.drain()
