@@ -167,7 +167,5 @@ class Closing:
 
 
 def _number() -> int:
+    """Native number of close."""
     return native_numbers(source_text.architecture())["close"]
-
-
-"""Native number of close."""
